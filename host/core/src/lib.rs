@@ -1,0 +1,19 @@
+//! Pure decisions of Sexton: schedules, states, outcomes, and what follows from them.
+//!
+//! It is not a place for I/O, clock reading, async or unsafe code: time is an argument, rows are values.
+//! What must hold: the same input gives the same answer on every host.
+
+#![forbid(unsafe_code)]
+
+pub mod decide;
+pub mod event;
+pub mod ids;
+pub mod refusal;
+pub mod run;
+pub mod schedule;
+
+pub use event::{Bot, Cause, Event, EventState, NewEvent, Occurrence, Resource};
+pub use ids::{EventId, OccurrenceId, TypeId};
+pub use refusal::{Blame, Place, Refusal};
+pub use run::{Outcome, ResourceEnd, RetryPolicy, Run};
+pub use schedule::Schedule;

@@ -1,0 +1,10 @@
+//! Opens, runs and closes plugin images. All unsafe code of the host is in this crate.
+//!
+//! It knows libraries and (later) runners, not schedules or stores. What must hold: plugin code runs only on threads owned by
+//! its generation and joined before the image is closed; no value made by a plugin outlives the call that brought it.
+
+pub mod flight;
+pub mod generation;
+pub mod inspect;
+pub mod rejection;
+pub mod seam;

@@ -1,0 +1,10 @@
+//! Sexton: a host process for scheduled events whose jobs come from plugins. This thin library is the binary's inside, for its own
+//! `main`, the benches and the tests.
+//!
+//! Not an API for others. What must hold: no unsafe code here; only `app` names both supervisor and engine.
+
+#![forbid(unsafe_code)]
+
+pub mod engine;
+pub mod registry;
+pub mod supervisor;

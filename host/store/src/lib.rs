@@ -1,0 +1,13 @@
+//! The durable rows of Sexton: events, occurrences, runs, ownership, decisions, audit. All SQL lives in this crate.
+//!
+//! It knows rows and time, not plugins or processes. What must hold: a verb is acknowledged after it is durable, and a
+//! settlement is all or nothing.
+
+#![forbid(unsafe_code)]
+
+pub mod error;
+pub mod rows;
+pub mod store;
+
+pub use error::{ErrorKind, StoreError};
+pub use store::Store;

@@ -1,0 +1,119 @@
+//! The port: what Sexton asks of a store, verb by verb, and who may lose the race.
+//!
+//! Not an adapter: those stand beside it (`sqlite`). What must hold: every adapter passes the one conformance suite.
+
+use crate::error::StoreError;
+use crate::rows::{
+    Aborted, Actor, AuditLine, Change, Counts, Decision, EventFilter, Intention, Lease, Offer, Page, PluginRow, RunEnd, RunFilter, Settled,
+    TypeRow, Waiting,
+};
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use sexton_core::{Event, EventId, Occurrence, OccurrenceId, Run, TypeId};
+
+/// What a verb answers.
+pub type Result<T> = std::result::Result<T, StoreError>;
+
+/// The durable rows. Calls block until durable; any thread may call.
+pub trait Store: Send + Sync {
+    /// Registers this host (by name) and takes its lease. Before: no other process holds the store (SQLite: the file lock, taken at
+    /// open). After: the epoch is raised, so settlements of earlier lives of this host are `lost`.
+    fn attach(&self, name: &str, now: DateTime<Utc>) -> Result<Lease>;
+
+    /// Resolves every claim of earlier epochs of this host. Those in `aborted` get a run `interrupted`, one interruption more and are
+    /// due again (or a dead letter past the poison limit); all others are given back: no run, no attempt. Answers how many of each.
+    fn recover(&self, lease: &Lease, aborted: &[Aborted], now: DateTime<Utc>) -> Result<(i64, i64)>;
+
+    /// Stores events with their first occurrences, all or nothing, durable on return. Refused if a key is in use (`INP008`, names the
+    /// event). Two callers with one key: the first committed wins. Standing intentions (`standing_of`) replace the event of the same
+    /// plugin, type and key if schedule, args or description differ, and leave it alone otherwise.
+    fn schedule(&self, lease: &Lease, intentions: &[Intention], by: &Actor, now: DateTime<Utc>) -> Result<()>;
+
+    /// Claims up to `limit` occurrences due at or before `until`, for each type of `types` in turn so that none takes more than its
+    /// share, highest priority then earliest first. After: they carry this host and a fresh token. Unserved types cost nothing.
+    fn claim(&self, lease: &Lease, types: &[TypeId], until: DateTime<Utc>, limit: usize) -> Result<Vec<Occurrence>>;
+
+    /// Gives claims back unstarted: no run, no attempt. A stale token is passed over.
+    fn give_back(&self, lease: &Lease, claims: &[(OccurrenceId, i64)]) -> Result<()>;
+
+    /// Settles ends of runs in one transaction, in order: the run recorded, the row removed or due again, successor and follow-ups
+    /// stored, event state and counters moved, as `sexton_core::decide::after_run` says with the rows of that moment. A stale token or
+    /// epoch records the run as `lost` and changes nothing else. An error settles nothing.
+    fn settle(&self, lease: &Lease, ends: &[RunEnd], now: DateTime<Utc>) -> Result<Vec<Settled>>;
+
+    /// The earliest due instant of an unclaimed occurrence of these types.
+    fn next_due(&self, types: &[TypeId]) -> Result<Option<DateTime<Utc>>>;
+
+    /// Changes one event. Tokens of its claimed occurrences are bumped, but not of those in `running`: they settle normally. Refused
+    /// (`INP009` no such event, `INP010` state does not allow it, named). `Resume` and `Edit` re-plan from `now` on and count what was
+    /// missed as skipped. After: the event as stored.
+    fn alter(&self, lease: &Lease, id: EventId, change: &Change, running: &[OccurrenceId], by: &Actor, now: DateTime<Utc>)
+    -> Result<Event>;
+
+    /// One event.
+    fn event(&self, id: EventId) -> Result<Option<Event>>;
+    /// Events, newest first.
+    fn events(&self, filter: &EventFilter, page: &Page) -> Result<Vec<Event>>;
+    /// What is still to run of one event, dead letters included, by ordinal.
+    fn waiting(&self, id: EventId) -> Result<Vec<Waiting>>;
+    /// Runs, newest first, each with its row number to page on.
+    fn runs(&self, filter: &RunFilter, page: &Page) -> Result<Vec<(i64, Run)>>;
+    /// Counts for `status`.
+    fn counts(&self) -> Result<Counts>;
+
+    /// A number for a new generation of `plugin` (made known if new), never given before.
+    fn new_generation(&self, plugin: &str, digest: &str, now: DateTime<Utc>) -> Result<i64>;
+    /// Publishes a batch, all or nothing: each type becomes owned by `plugin` (`host` for built-ins) with its schema and policy;
+    /// standing events (ids given) are stored. Refused if another plugin owns one of the types (`PLG031`, both named). After: the
+    /// rows of the types, in the order of `offers`.
+    fn publish(
+        &self,
+        lease: &Lease,
+        plugin: &str,
+        generation: i64,
+        offers: &[Offer],
+        standing: &[StandingOffer],
+        by: &Actor,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<TypeRow>>;
+    /// Every type ever published and not released.
+    fn types(&self) -> Result<Vec<TypeRow>>;
+    /// Forgets who owns a type. Refused if it is not known (`INP001`). Answers who owned it.
+    fn release_type(&self, event_type: &str, by: &Actor, now: DateTime<Utc>) -> Result<Option<String>>;
+    /// Forgets the owner of every type of `plugin` of which no event is left that is neither completed, cancelled nor discarded: for a plugin whose file
+    /// is gone. Answers the names.
+    fn release_unused(&self, plugin: &str, by: &Actor, now: DateTime<Utc>) -> Result<Vec<String>>;
+    /// Plugins that the store knows.
+    fn plugins(&self) -> Result<Vec<PluginRow>>;
+    /// Sets or (with `None`) ends the decision about a plugin.
+    fn decide(&self, plugin: &str, decision: Option<&Decision>, by: &Actor, now: DateTime<Utc>) -> Result<()>;
+
+    /// Reads a plugin's own key: value and version (0 = absent).
+    fn state_get(&self, plugin: &str, key: &str) -> Result<(Option<Value>, i64)>;
+    /// Writes a plugin's own key if its version is `expected` (`None` = whatever it is); a `None` value removes it. Answers the new
+    /// version, or the present one as `Err` inside if it differs.
+    fn state_put(&self, plugin: &str, key: &str, value: Option<&Value>, expected: Option<i64>) -> Result<std::result::Result<i64, i64>>;
+
+    /// Adds a line to the audit table.
+    fn audit(&self, line: &AuditLine) -> Result<()>;
+    /// Audit lines, newest first, with their numbers.
+    fn audit_lines(&self, page: &Page) -> Result<Vec<(i64, AuditLine)>>;
+    /// Deletes at most `limit` runs finished before `before`, and ended events finished before then that have no runs left. Answers how many rows.
+    fn prune(&self, before: DateTime<Utc>, limit: usize) -> Result<i64>;
+
+    /// Stops taking verbs, ends what is queued, checkpoints and releases the lock. Later verbs answer `Closed`.
+    fn close(&self);
+}
+
+/// A standing event on its way to being published. Validated by the host, schedule settled.
+#[derive(Clone, Debug)]
+pub struct StandingOffer {
+    /// The event type, one of the batch or already owned by the plugin.
+    pub event_type: String,
+    /// Id to use if it has to be stored anew.
+    pub id: EventId,
+    /// What to store; `wish.key` is the standing key.
+    pub wish: sexton_core::NewEvent,
+    /// First instant.
+    pub first: Option<DateTime<Utc>>,
+}
