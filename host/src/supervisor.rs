@@ -119,8 +119,17 @@ pub enum UnloadMode {
 }
 
 impl Supervisor {
-    /// Starts the supervisor: loads what the directory holds (answering only when that is done), then watches it.
+    /// Starts the supervisor's thread and answers at once: nothing can load before somebody hands it the reports (`report`). It loads what
+    /// the directory holds, then watches it.
     pub fn start(_ground: Ground) -> Result<Self, Refusal> {
+        Err(Refusal::new("HST000", sexton_core::Blame::Bug, "not built"))
+    }
+
+    /// Waits until the built-ins serve and everything that the directory held at the start is loaded or rejected.
+    pub fn wait_ready(&self) {}
+
+    /// Forgets who owns an event type; answers who did. Refused if it is not known (`INP001`). The registry is swapped.
+    pub fn release_type(&self, _event_type: &str, _by: &Actor) -> Result<Option<String>, Refusal> {
         Err(Refusal::new("HST000", sexton_core::Blame::Bug, "not built"))
     }
 
