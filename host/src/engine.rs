@@ -10,9 +10,10 @@ use serde_json::Value;
 use sexton_core::{Event, EventId, NewEvent, OccurrenceId, Refusal};
 use sexton_loader::flight::{FlightRecord, Left};
 use sexton_loader::seam::Stamped;
-use sexton_plugin_api::wire::{Bot, Resource};
+use sexton_plugin_api::wire::{Bot, Resource, StandingEvent};
 use sexton_store::Store;
 use sexton_store::rows::{Actor, Change, Lease};
+use sexton_store::store::StandingOffer;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -101,6 +102,12 @@ impl Engine {
     /// Validates (type known, args by schema, schedule), stores, and rings the due queue. All or nothing. With several events a refusal
     /// names the place: `event 3: …`.
     pub fn schedule(&self, _events: Vec<NewEvent>, _by: &Actor) -> Result<Vec<Accepted>, Refusal> {
+        Err(Refusal::new("HST000", sexton_core::Blame::Bug, "not built"))
+    }
+
+    /// Validates a standing event of a batch against the compiled schema of its type, settles its schedule and gives it an id, so that it
+    /// can go into `Store::publish`.
+    pub fn standing(&self, _event: &StandingEvent, _validator: &jsonschema::Validator) -> Result<StandingOffer, Refusal> {
         Err(Refusal::new("HST000", sexton_core::Blame::Bug, "not built"))
     }
 

@@ -31,6 +31,9 @@ pub struct Serving {
     pub placement: Placement,
     /// The near end of the seam.
     pub orders: Sender<Order>,
+    /// Runs handed over and not yet ended, at most: about twice the job threads, so that a slow plugin holds neither the slots of the
+    /// others nor runs that its successor could start.
+    pub in_flight_max: usize,
 }
 
 /// An event type that can be scheduled; it is served if `serving` is there.
