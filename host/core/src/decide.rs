@@ -51,8 +51,9 @@ pub struct Standing<'a> {
     pub interruptions: u32,
     /// Default retry policy of the type, if its plugin gave one.
     pub type_retry: Option<&'a crate::RetryPolicy>,
-    /// Other occurrences of the event still to run (run-now, backfill …), the schedule's own excluded.
-    pub others: i64,
+    /// Other rows of the event still to run, of any cause, the schedule's own included; this one and dead letters excluded.
+    /// Zero at the end of a run-now therefore means that the schedule has nothing left either.
+    pub others_left: i64,
     /// A number in `0..=u32::MAX` from the occurrence id, for jitter that is the same on every host.
     pub jitter: u32,
 }
