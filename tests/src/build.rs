@@ -1,0 +1,94 @@
+//! A build of a plugin: bytes that can be dropped in, and other builds made from them without compiling.
+//!
+//! Not a compiler: fixtures carry a marker of 64 bytes, `SEXTON-ANSWER:<answer>`, padded with dots, which their code reads at run time; another text
+//! there is other code under another digest. What must hold: a patched build differs from its origin in nothing else.
+
+use crate::built::library;
+use sha2::{Digest, Sha256};
+use std::fmt::Write;
+use std::path::Path;
+
+const MARK: &[u8] = b"SEXTON-ANSWER:";
+const MARKED: usize = 64;
+
+/// One build, in memory.
+#[derive(Clone)]
+pub struct Build {
+    /// The whole file.
+    pub bytes: Vec<u8>,
+    /// SHA-256 of it, lower-case hex.
+    pub digest: String,
+}
+
+impl Build {
+    /// The build that cargo made: `Build::of("fx_witness")`, `Build::of("shell")`.
+    #[must_use]
+    pub fn of(stem: &str) -> Self {
+        Self::read(&library(stem))
+    }
+
+    /// Any file.
+    #[must_use]
+    pub fn read(path: &Path) -> Self {
+        Self::from_bytes(std::fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display())))
+    }
+
+    /// Bytes that may not be a library at all.
+    #[must_use]
+    pub fn from_bytes(bytes: impl Into<Vec<u8>>) -> Self {
+        let bytes = bytes.into();
+        let mut digest = String::with_capacity(64);
+        for byte in Sha256::digest(&bytes) {
+            write!(digest, "{byte:02x}").expect("a string takes everything");
+        }
+        Self { bytes, digest }
+    }
+
+    /// The same code with another answer: `Build::of("fx_witness").answering("b-17")`. At most 50 bytes, no dots.
+    #[must_use]
+    pub fn answering(&self, answer: &str) -> Self {
+        let room = MARKED - MARK.len();
+        assert!(answer.len() <= room && !answer.contains('.'), "an answer has at most {room} bytes and no dots");
+        let mut bytes = self.bytes.clone();
+        // The marker is followed by its answer; the bare word in the code that strips it off is not.
+        let places: Vec<usize> =
+            (0..bytes.len() - MARKED).filter(|&at| bytes[at..].starts_with(MARK) && bytes[at + MARKED - 1] == b'.').collect();
+        let [at] = places[..] else { panic!("{} markers in the build, one expected", places.len()) };
+        let text = format!("{answer:.<room$}");
+        bytes[at + MARK.len()..at + MARKED].copy_from_slice(text.as_bytes());
+        Self::from_bytes(bytes)
+    }
+
+    /// Every occurrence of `from` becomes `to`, of equal length: another plugin name, another event type.
+    #[must_use]
+    pub fn renamed(&self, from: &str, to: &str) -> Self {
+        assert_eq!(from.len(), to.len(), "a renaming keeps every offset");
+        let mut bytes = self.bytes.clone();
+        let mut seen = 0;
+        for at in 0..=bytes.len() - from.len() {
+            if bytes[at..].starts_with(from.as_bytes()) {
+                bytes[at..at + to.len()].copy_from_slice(to.as_bytes());
+                seen += 1;
+            }
+        }
+        assert!(seen > 0, "`{from}` does not occur in the build");
+        Self::from_bytes(bytes)
+    }
+
+    /// Its first `length` bytes.
+    #[must_use]
+    pub fn cut(&self, length: usize) -> Self {
+        Self::from_bytes(&self.bytes[..length])
+    }
+}
+
+/// The build with another machine in its ELF header (AArch64, or x86-64 where that is us): what a wrong download looks like.
+#[must_use]
+pub fn foreign_elf(build: &Build) -> Build {
+    let mut bytes = build.bytes.clone();
+    let (aarch64, x86_64): (u16, u16) = (183, 62);
+    let ours = u16::from_le_bytes([bytes[18], bytes[19]]);
+    let other = if ours == aarch64 { x86_64 } else { aarch64 };
+    bytes[18..20].copy_from_slice(&other.to_le_bytes());
+    Build::from_bytes(bytes)
+}
