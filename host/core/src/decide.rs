@@ -5,11 +5,15 @@
 
 use crate::event::{Cause, EventState, NewEvent};
 use crate::refusal::Refusal;
-use crate::run::Outcome;
-use chrono::{DateTime, Utc};
+use crate::run::{Outcome, RetryPolicy};
+use crate::schedule::{Schedule, instant};
+use chrono::{DateTime, TimeDelta, Utc};
+use std::time::Duration;
 
 /// An occurrence whose process died this often with it becomes a dead letter.
 pub const POISON_INTERRUPTIONS: u32 = 5;
+/// Skipped instants of a cron expression are counted up to this many at once; a grid is counted exactly.
+pub const SKIPPED_MAX: i64 = 10_000;
 
 /// What a job said, or what became of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,7 +54,7 @@ pub struct Standing<'a> {
     /// Interruptions before this end.
     pub interruptions: u32,
     /// Default retry policy of the type, if its plugin gave one.
-    pub type_retry: Option<&'a crate::RetryPolicy>,
+    pub type_retry: Option<&'a RetryPolicy>,
     /// Other rows of the event still to run, of any cause, the schedule's own included; this one and dead letters excluded.
     /// Zero at the end of a run-now therefore means that the schedule has nothing left either.
     pub others_left: i64,
@@ -96,7 +100,98 @@ pub struct Consequence {
     pub state: Option<EventState>,
 }
 
-/// Decides. Errors only if the schedule cannot give its next instant; the caller then pauses the event with that reason.
-pub fn after_run(_s: &Standing<'_>, _end: &End, _now: DateTime<Utc>) -> Result<Consequence, Refusal> {
-    Ok(Consequence { outcome: Outcome::Succeeded, row: Row::Gone, successor: None, skipped: 0, state: None })
+/// Decides. Errors only if the schedule cannot give its next instant (its zone is gone, its text is not understood any more); the caller
+/// then pauses the event with that reason. `now` is the instant of the settlement; it is the completion that `After` counts from.
+pub fn after_run(s: &Standing<'_>, end: &End, now: DateTime<Utc>) -> Result<Consequence, Refusal> {
+    let outcome = outcome_of(end);
+    if s.state == EventState::Cancelled {
+        return Ok(Consequence { outcome, row: Row::Gone, successor: None, skipped: 0, state: None });
+    }
+    let row = row_after(s, end, now);
+    let unchanged = Consequence { outcome, row, successor: None, skipped: 0, state: None };
+    if matches!(unchanged.row, Row::Again { .. }) {
+        return Ok(unchanged);
+    }
+    let goes_on = matches!(s.state, EventState::Scheduled | EventState::Paused);
+    if s.by_schedule && goes_on && s.wish.schedule.recurs() {
+        let plan = replan(&s.wish.schedule, s.scheduled_for, now)?;
+        let state = if plan.next.is_none() { state_at_the_end(s, &unchanged.row) } else { None };
+        return Ok(Consequence { successor: plan.next, skipped: plan.skipped, state, ..unchanged });
+    }
+    Ok(Consequence { state: state_at_the_end(s, &unchanged.row), ..unchanged })
+}
+
+fn outcome_of(end: &End) -> Outcome {
+    match end {
+        End::Succeeded => Outcome::Succeeded,
+        End::Failed { .. } => Outcome::Failed,
+        End::Snoozed { .. } => Outcome::Snoozed,
+        End::Cancelled => Outcome::Cancelled,
+        End::Interrupted => Outcome::Interrupted,
+    }
+}
+
+fn row_after(s: &Standing<'_>, end: &End, now: DateTime<Utc>) -> Row {
+    match end {
+        End::Succeeded | End::Cancelled => Row::Gone,
+        End::Failed { permanent: true } => Row::DeadLetter { reason: "the job said that no further attempt can help".to_owned() },
+        End::Failed { permanent: false } => {
+            let default = RetryPolicy::default();
+            let policy = s.wish.retry.as_ref().or(s.type_retry).unwrap_or(&default);
+            if s.attempt >= policy.attempts {
+                return Row::DeadLetter { reason: format!("attempt {} of {} failed", s.attempt, policy.attempts.max(1)) };
+            }
+            let due_at = later(now, policy.delay_after(s.attempt, s.jitter));
+            Row::Again { due_at, cause: Cause::Retry, attempt: s.attempt + 1, interruptions: s.interruptions }
+        }
+        End::Snoozed { until } => {
+            let due_at = instant::to_micros((*until).clamp(now, instant::last()));
+            Row::Again { due_at, cause: Cause::Snooze, attempt: s.attempt, interruptions: s.interruptions }
+        }
+        End::Interrupted => {
+            let interruptions = s.interruptions.saturating_add(1);
+            if interruptions >= POISON_INTERRUPTIONS {
+                return Row::DeadLetter { reason: format!("its process ended {interruptions} times while it ran (poison)") };
+            }
+            Row::Again { due_at: instant::to_micros(now), cause: s.cause, attempt: s.attempt, interruptions }
+        }
+    }
+}
+
+/// The event's new state when this occurrence is over and the schedule gives no other.
+fn state_at_the_end(s: &Standing<'_>, row: &Row) -> Option<EventState> {
+    let is_open = matches!(s.state, EventState::Scheduled | EventState::Paused);
+    // Only an operator's word ends a manual event, and one run that was asked for never ends an event that still has its own to come.
+    if matches!(s.wish.schedule, Schedule::Manual) || !(is_open || s.by_schedule && s.state == EventState::Discarded) {
+        return None;
+    }
+    let is_one_shot = !s.wish.schedule.recurs();
+    match row {
+        Row::DeadLetter { .. } if s.by_schedule && is_one_shot => (s.state != EventState::Discarded).then_some(EventState::Discarded),
+        _ if s.others_left == 0 => Some(EventState::Completed),
+        _ => None,
+    }
+}
+
+fn later(now: DateTime<Utc>, delay: Duration) -> DateTime<Utc> {
+    let due = TimeDelta::from_std(delay).ok().and_then(|delay| now.checked_add_signed(delay));
+    instant::to_micros(due.map_or_else(instant::last, |due| due.min(instant::last())))
+}
+
+/// Where a schedule goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Replanned {
+    /// Its next instant, after `now`. `None`: it has no further one.
+    pub next: Option<DateTime<Utc>>,
+    /// Its instants that nobody will run: after the reference, up to and including `now`. Counted up to [`SKIPPED_MAX`].
+    pub skipped: i64,
+}
+
+/// Where a recurring schedule goes on after the instant `after`, asked at `now`: misfire policy `latest`, so what was missed in between is
+/// counted and not run. For a resume or an edit `after` is the last instant that was run or planned (its own occurrence counts as missed
+/// by the caller if it is dropped). Takes a bounded number of steps however long the absence was.
+pub fn replan(schedule: &Schedule, after: DateTime<Utc>, now: DateTime<Utc>) -> Result<Replanned, Refusal> {
+    // A clock set back must not repeat what was run.
+    let from = now.max(after);
+    Ok(Replanned { next: schedule.next_after(from)?, skipped: schedule.count(after, from, SKIPPED_MAX)? })
 }

@@ -67,7 +67,7 @@ impl fmt::Display for EventId {
         let mut text = [0u8; TEXT_LEN];
         for (i, place) in text.iter_mut().enumerate() {
             let shift = 5 * (TEXT_LEN - 1 - i);
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "masked to five bits")]
+            #[expect(clippy::cast_sign_loss, reason = "masked to five bits")]
             let digit = ((self.0 >> shift) & 31) as usize;
             *place = ALPHABET[digit];
         }

@@ -6,6 +6,7 @@ use crate::ids::{EventId, OccurrenceId};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use std::time::Duration;
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -66,6 +67,26 @@ impl Default for RetryPolicy {
     fn default() -> Self {
         Self { attempts: default_attempts(), first_delay_ms: default_first_delay_ms(), max_delay_ms: default_max_delay_ms() }
     }
+}
+
+impl RetryPolicy {
+    /// The delay after the failed attempt `attempt` (from 1): anywhere from nothing to the doubled-up bound, so that what failed together
+    /// does not come back together. `jitter` and `attempt` alone decide where, the same on every host.
+    #[must_use]
+    pub fn delay_after(&self, attempt: u32, jitter: u32) -> Duration {
+        let doubled = u128::from(self.first_delay_ms) << attempt.saturating_sub(1).min(63);
+        let bound_us = doubled.min(u128::from(self.max_delay_ms)) * 1_000;
+        let share = u128::from(scatter(jitter, attempt));
+        Duration::from_micros(u64::try_from((bound_us * share) >> 32).unwrap_or(u64::MAX))
+    }
+}
+
+/// A number in `0..=u32::MAX` that differs from attempt to attempt of one occurrence (the finaliser of splitmix64).
+fn scatter(jitter: u32, attempt: u32) -> u32 {
+    let mut bits = (u64::from(jitter) << 32 | u64::from(attempt)).wrapping_add(0x9e37_79b9_7f4a_7c15);
+    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    u32::try_from((bits ^ (bits >> 31)) >> 32).expect("a shifted half fits")
 }
 
 /// One stored run. Its names are the API's.

