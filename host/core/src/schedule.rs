@@ -8,6 +8,7 @@ mod cron;
 pub mod duration;
 pub mod instant;
 mod text;
+mod words;
 pub mod zone;
 
 pub use text::{Flag, ScheduleText};
