@@ -309,7 +309,9 @@ fn core_reads_no_clock_and_touches_nothing() {
     for (path, text, tree) in sources().into_iter().filter(|(path, ..)| path.starts_with("host/core/src/")) {
         let code = text.lines().count() - Walk::over(&path, &tree).test_lines;
         for (number, line) in text.lines().take(code).enumerate() {
-            for word in banned.iter().filter(|word| line.contains(*word) && !line.trim_start().starts_with("//")) {
+            // The newer of two zone databases must be found before the first question: the one reading that core does itself.
+            let is_zone_data = |word: &str| word == "std::fs" && path == "host/core/src/schedule/zone.rs";
+            for word in banned.iter().filter(|word| line.contains(*word) && !line.trim_start().starts_with("//") && !is_zone_data(word)) {
                 offenders.push(format!("{path}:{}: {word}", number + 1));
             }
         }

@@ -158,18 +158,21 @@ fn row_after(s: &Standing<'_>, end: &End, now: DateTime<Utc>) -> Row {
     }
 }
 
-/// The event's new state when this occurrence is over and the schedule gives no other.
+/// The event's new state when this occurrence is over and the schedule gives no other. Only an operator's word ends a manual event.
 fn state_at_the_end(s: &Standing<'_>, row: &Row) -> Option<EventState> {
-    let is_open = matches!(s.state, EventState::Scheduled | EventState::Paused);
-    // Only an operator's word ends a manual event, and one run that was asked for never ends an event that still has its own to come.
-    if matches!(s.wish.schedule, Schedule::Manual) || !(is_open || s.by_schedule && s.state == EventState::Discarded) {
-        return None;
-    }
-    let is_one_shot = !s.wish.schedule.recurs();
-    match row {
-        Row::DeadLetter { .. } if s.by_schedule && is_one_shot => (s.state != EventState::Discarded).then_some(EventState::Discarded),
-        _ if s.others_left == 0 => Some(EventState::Completed),
-        _ => None,
+    let is_over = s.others_left == 0;
+    let is_dead = matches!(row, Row::DeadLetter { .. });
+    let completed = |when: bool| when.then_some(EventState::Completed);
+    match (&s.wish.schedule, s.state) {
+        (Schedule::Manual, _) | (_, EventState::Completed | EventState::Cancelled) => None,
+        (Schedule::Once { .. }, EventState::Scheduled | EventState::Paused) if s.by_schedule && is_dead => Some(EventState::Discarded),
+        (Schedule::Once { .. }, EventState::Scheduled | EventState::Paused) => completed(is_over),
+        // A dead letter that was put back, and is done now.
+        (Schedule::Once { .. }, EventState::Discarded) => completed(is_over && s.by_schedule && !is_dead),
+        (_, EventState::Scheduled) => completed(is_over),
+        // Held without an occurrence of its own: its schedule could not give the next instant. A resume asks again.
+        (_, EventState::Paused) => completed(is_over && s.by_schedule),
+        (_, EventState::Discarded) => None,
     }
 }
 

@@ -51,6 +51,7 @@ pub enum Cause {
 
 /// The automation on whose behalf an event was scheduled.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Bot {
     /// Stable id.
     pub id: String,
@@ -169,4 +170,49 @@ pub struct Occurrence {
     pub priority: i32,
     /// What the job is given. Shared: a batch of occurrences may belong to one event.
     pub wish: Arc<NewEvent>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FULL: &str = r#"{"event_type":"acme.start_resource","schedule":{"cron":"0 2 * * *","tz":"Europe/Paris"},"args":{"n": 1.50, "wait":true},
+        "key":"nightly","description":"Start","bot":{"id":"b1","name":"Night"},"resources":[{"id":"r1","kind":"command","argv":["true"]}],
+        "labels":{"team":"a"},"priority":-3,"retry":{"attempts":2,"first_delay_ms":10,"max_delay_ms":20}}"#;
+
+    #[test]
+    fn what_is_written_is_read_back_and_args_stay_as_they_came() {
+        let full: NewEvent = serde_json::from_str(FULL).unwrap();
+        assert_eq!(full.args.get(), r#"{"n": 1.50, "wait":true}"#);
+        let written = serde_json::to_string(&full).unwrap();
+        let again: NewEvent = serde_json::from_str(&written).unwrap();
+        assert_eq!(serde_json::to_string(&again).unwrap(), written);
+        let text: Value = serde_json::from_str(FULL).unwrap();
+        assert_eq!(serde_json::to_value(&full).unwrap(), text, "every field is written as it was read");
+    }
+
+    #[test]
+    fn absent_fields_have_their_defaults() {
+        let short: NewEvent = serde_json::from_str(r#"{"event_type":"a.b","schedule":{"manual":true}}"#).unwrap();
+        assert_eq!((short.args.get(), short.priority, short.key.as_deref(), short.retry), ("{}", 0, None, None));
+        assert!(short.resources.is_empty() && short.labels.is_empty());
+        let retry: RetryPolicy = serde_json::from_str("{}").unwrap();
+        assert_eq!(retry, RetryPolicy::default());
+    }
+
+    #[test]
+    fn unknown_fields_are_refused_wherever_they_stand() {
+        for (from, to) in [
+            (r#""key":"#, r#""kee":"#),
+            (r#""tz":"#, r#""zone":"#),
+            (r#""attempts":"#, r#""tries":"#),
+            (r#""event_type":"acme.start_resource","#, ""),
+            (r#""name":"Night""#, r#""name":"Night","nick":"n""#),
+        ] {
+            assert!(FULL.contains(from));
+            assert!(serde_json::from_str::<NewEvent>(&FULL.replace(from, to)).is_err(), "{from} to {to}");
+        }
+        let with_more = FULL.replace(r#""argv":["true"]"#, r#""anything":{"x":1}"#);
+        assert!(serde_json::from_str::<NewEvent>(&with_more).is_ok(), "properties of a resource are the plugin's");
+    }
 }

@@ -117,7 +117,8 @@ fn after_delay(text: &str) -> Result<Duration, Refusal> {
     duration::parse_at_least(text, AFTER_LEAST, "the delay of `after`")
 }
 
-fn instant_text(instant: DateTime<Utc>) -> String {
+/// An instant as it is written: RFC 3339 in UTC, with as much fraction as it has.
+pub(super) fn instant_text(instant: DateTime<Utc>) -> String {
     instant.to_rfc3339_opts(SecondsFormat::AutoSi, true)
 }
 

@@ -1,0 +1,248 @@
+//! What follows from every end of a run, in every state of the event and for every kind of schedule: the table of the design as data.
+//!
+//! Not a test of instants (`times`). What must hold: no cell is empty, and no combination is missing.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use sexton_core::decide::{End, POISON_INTERRUPTIONS, Replanned, Row, SKIPPED_MAX, Standing, after_run, replan};
+use sexton_core::{Cause, EventState, NewEvent, Outcome, RetryPolicy, Schedule};
+use std::time::Duration;
+
+fn at(text: &str) -> DateTime<Utc> {
+    text.parse().expect(text)
+}
+
+fn wish(schedule: Schedule) -> NewEvent {
+    let mut wish: NewEvent = serde_json::from_str(r#"{"event_type": "sexton.noop", "schedule": {"manual": true}}"#).expect("an event");
+    wish.schedule = schedule;
+    wish.retry = Some(RetryPolicy { attempts: 3, first_delay_ms: 10_000, max_delay_ms: 60_000 });
+    wish
+}
+
+const SCHEDULED_FOR: &str = "2027-05-01T10:00:00Z";
+const NOW: &str = "2027-05-01T10:00:20Z";
+
+/// Kinds of schedule, each with the successor it gives at `NOW`.
+fn kinds() -> [(&'static str, Schedule, Option<&'static str>); 6] {
+    [
+        ("once", Schedule::Once { when: at(SCHEDULED_FOR) }, None),
+        ("every", Schedule::Every { step: Duration::from_secs(60), anchor: Some(at(SCHEDULED_FOR)) }, Some("2027-05-01T10:01:00Z")),
+        ("after", Schedule::After { delay: Duration::from_secs(60) }, Some("2027-05-01T10:01:20Z")),
+        ("cron", Schedule::Cron { expression: "*/5 * * * *".into(), tz: "UTC".into() }, Some("2027-05-01T10:05:00Z")),
+        ("over", Schedule::Cron { expression: "0 0 10 1 5 * 2027".into(), tz: "UTC".into() }, None),
+        ("manual", Schedule::Manual, None),
+    ]
+}
+
+/// Ends, with the attempt (of 3) and the interruptions that they meet.
+fn ends() -> [(&'static str, End, u32, u32); 8] {
+    [
+        ("succeeded", End::Succeeded, 1, 0),
+        ("failed", End::Failed { permanent: false }, 2, 0),
+        ("spent", End::Failed { permanent: false }, 3, 0),
+        ("permanent", End::Failed { permanent: true }, 1, 0),
+        ("snoozed", End::Snoozed { until: at("2027-05-01T11:00:00Z") }, 1, 0),
+        ("cancelled", End::Cancelled, 1, 0),
+        ("interrupted", End::Interrupted, 2, POISON_INTERRUPTIONS - 2),
+        ("poison", End::Interrupted, 2, POISON_INTERRUPTIONS - 1),
+    ]
+}
+
+/// Origin, others left, states, kinds, and a cell per end: the row (`G`one, `A`gain, `D`ead letter), `>` for a successor, and the new state
+/// of the event (`c`ompleted, `d`iscarded).
+type Line = (&'static str, i64, &'static str, &'static str, [&'static str; 8]);
+const TABLE: &[Line] = &[
+    //                                                  succ   fail  spent  perm   snooz  canc   intr  poison
+    ("schedule", 0, "scheduled paused", "once", ["Gc", "A", "Dd", "Dd", "A", "Gc", "A", "Dd"]),
+    ("schedule", 1, "scheduled paused", "once", ["G", "A", "Dd", "Dd", "A", "G", "A", "Dd"]),
+    ("schedule", 0, "scheduled paused", "every after cron", ["G>", "A", "D>", "D>", "A", "G>", "A", "D>"]),
+    ("schedule", 1, "scheduled paused", "every after cron", ["G>", "A", "D>", "D>", "A", "G>", "A", "D>"]),
+    ("schedule", 0, "scheduled paused", "over", ["Gc", "A", "Dc", "Dc", "A", "Gc", "A", "Dc"]),
+    ("schedule", 1, "scheduled paused", "over", ["G", "A", "D", "D", "A", "G", "A", "D"]),
+    ("schedule", 0, "scheduled paused", "manual", ["G", "A", "D", "D", "A", "G", "A", "D"]),
+    ("schedule", 1, "scheduled paused", "manual", ["G", "A", "D", "D", "A", "G", "A", "D"]),
+    ("extra", 0, "scheduled paused", "once", ["Gc", "A", "Dc", "Dc", "A", "Gc", "A", "Dc"]),
+    ("extra", 0, "scheduled", "every after cron over", ["Gc", "A", "Dc", "Dc", "A", "Gc", "A", "Dc"]),
+    ("extra", 0, "paused", "every after cron over", ["G", "A", "D", "D", "A", "G", "A", "D"]),
+    ("extra", 0, "scheduled paused", "manual", ["G", "A", "D", "D", "A", "G", "A", "D"]),
+    ("extra", 1, "scheduled paused", "once every after cron over manual", ["G", "A", "D", "D", "A", "G", "A", "D"]),
+    ("schedule extra", 0, "cancelled", "once every after cron over manual", ["G", "G", "G", "G", "G", "G", "G", "G"]),
+    ("schedule extra", 1, "cancelled", "once every after cron over manual", ["G", "G", "G", "G", "G", "G", "G", "G"]),
+    ("schedule extra", 0, "completed", "once every after cron over manual", ["G", "A", "D", "D", "A", "G", "A", "D"]),
+    ("schedule extra", 1, "completed", "once every after cron over manual", ["G", "A", "D", "D", "A", "G", "A", "D"]),
+    ("schedule", 0, "discarded", "once", ["Gc", "A", "D", "D", "A", "Gc", "A", "D"]),
+    ("schedule", 0, "discarded", "every after cron over manual", ["G", "A", "D", "D", "A", "G", "A", "D"]),
+    ("schedule", 1, "discarded", "once every after cron over manual", ["G", "A", "D", "D", "A", "G", "A", "D"]),
+    ("extra", 0, "discarded", "once every after cron over manual", ["G", "A", "D", "D", "A", "G", "A", "D"]),
+    ("extra", 1, "discarded", "once every after cron over manual", ["G", "A", "D", "D", "A", "G", "A", "D"]),
+];
+
+fn state(word: &str) -> EventState {
+    serde_json::from_value(word.into()).expect("a state")
+}
+
+fn standing<'a>(wish: &'a NewEvent, state: EventState, by_schedule: bool, others_left: i64) -> Standing<'a> {
+    Standing {
+        wish,
+        state,
+        cause: if by_schedule { Cause::Schedule } else { Cause::RunNow },
+        by_schedule,
+        scheduled_for: at(SCHEDULED_FOR),
+        attempt: 1,
+        interruptions: 0,
+        type_retry: None,
+        others_left,
+        jitter: 0x8000_0000,
+    }
+}
+
+#[test]
+fn every_cell_of_the_table_holds() {
+    let mut cells = 0;
+    for origin in ["schedule", "extra"] {
+        for others_left in [0, 1] {
+            for state_word in ["scheduled", "paused", "completed", "cancelled", "discarded"] {
+                for (kind, schedule, successor) in kinds() {
+                    let has = |words: &str, word: &str| words.split(' ').any(|w| w == word);
+                    let lines: Vec<&Line> =
+                        TABLE.iter().filter(|l| has(l.0, origin) && l.1 == others_left && has(l.2, state_word) && has(l.3, kind)).collect();
+                    assert_eq!(lines.len(), 1, "one line for {origin} {others_left} {state_word} {kind}");
+                    let wish = wish(schedule);
+                    for ((name, end, attempt, interruptions), cell) in ends().iter().zip(lines[0].4) {
+                        let base = standing(&wish, state(state_word), origin == "schedule", others_left);
+                        let given = Standing { attempt: *attempt, interruptions: *interruptions, ..base };
+                        check(&format!("{origin} {others_left} {state_word} {kind} {name}"), &given, end, cell, successor);
+                        cells += 1;
+                    }
+                }
+            }
+        }
+    }
+    assert_eq!(cells, 2 * 2 * 5 * 6 * 8);
+}
+
+fn check(what: &str, s: &Standing<'_>, end: &End, cell: &str, successor: Option<&str>) {
+    let now = at(NOW);
+    let then = after_run(s, end, now).unwrap_or_else(|refusal| panic!("{what}: {refusal}"));
+    let outcome = match end {
+        End::Succeeded => Outcome::Succeeded,
+        End::Failed { .. } => Outcome::Failed,
+        End::Snoozed { .. } => Outcome::Snoozed,
+        End::Cancelled => Outcome::Cancelled,
+        End::Interrupted => Outcome::Interrupted,
+    };
+    assert_eq!(then.outcome, outcome, "{what}");
+    assert_eq!(then.successor, successor.filter(|_| cell.contains('>')).map(at), "{what}");
+    let state = match cell.chars().last() {
+        Some('c') => Some(EventState::Completed),
+        Some('d') => Some(EventState::Discarded),
+        _ => None,
+    };
+    assert_eq!(then.state, state, "{what}");
+    let (attempt, interruptions) = (s.attempt, s.interruptions);
+    match (cell.chars().next(), &then.row, end) {
+        (Some('G'), Row::Gone, _) => {}
+        (Some('D'), Row::DeadLetter { reason }, _) => assert!(!reason.is_empty(), "{what}"),
+        (Some('A'), Row::Again { due_at, cause: Cause::Retry, attempt: next, interruptions: kept }, End::Failed { .. }) => {
+            assert_eq!((*next, *kept), (attempt + 1, interruptions), "{what}");
+            assert!((now..now + TimeDelta::seconds(20)).contains(due_at), "{what}: {due_at}");
+        }
+        (Some('A'), Row::Again { due_at, cause: Cause::Snooze, attempt: next, interruptions: kept }, End::Snoozed { until }) => {
+            assert_eq!((due_at, *next, *kept), (until, attempt, interruptions), "{what}");
+        }
+        (Some('A'), Row::Again { due_at, cause, attempt: next, interruptions: more }, End::Interrupted) => {
+            assert_eq!((*due_at, *cause, *next, *more), (now, s.cause, attempt, interruptions + 1), "{what}");
+        }
+        (_, row, _) => panic!("{what}: {row:?} is not {cell}"),
+    }
+}
+
+#[test]
+fn missed_instants_are_counted_and_never_run() {
+    let every = Schedule::Every { step: Duration::from_secs(1), anchor: Some(at("2026-01-01T00:00:00Z")) };
+    let cron = Schedule::Cron { expression: "0 * * * *".into(), tz: "Europe/Paris".into() };
+    let secondly = Schedule::Cron { expression: "* * * * * *".into(), tz: "UTC".into() };
+    for (what, schedule, after, now, next, skipped) in [
+        ("nothing missed", &every, "2027-01-01T00:00:00Z", "2027-01-01T00:00:00.5Z", "2027-01-01T00:00:01Z", 0),
+        (
+            "the instant of now is missed, its turn is over",
+            &every,
+            "2027-01-01T00:00:00Z",
+            "2027-01-01T00:00:02Z",
+            "2027-01-01T00:00:03Z",
+            2,
+        ),
+        ("a year of seconds", &every, "2026-01-01T00:00:00Z", "2027-01-01T00:00:00Z", "2027-01-01T00:00:01Z", 31_536_000),
+        ("three hours down", &cron, "2027-05-01T01:00:00Z", "2027-05-01T04:30:00Z", "2027-05-01T05:00:00Z", 3),
+        ("the clock was set back", &cron, "2027-05-01T04:00:00Z", "2027-05-01T01:30:00Z", "2027-05-01T05:00:00Z", 0),
+        ("more than is counted", &secondly, "2026-01-01T00:00:00Z", "2027-01-01T00:00:00Z", "2027-01-01T00:00:01Z", SKIPPED_MAX),
+    ] {
+        let plan = replan(schedule, at(after), at(now)).expect(what);
+        assert_eq!(plan, Replanned { next: Some(at(next)), skipped }, "{what}");
+    }
+    let after = Schedule::After { delay: Duration::from_secs(30) };
+    let plan = replan(&after, at("2027-01-01T00:00:00Z"), at("2027-01-05T00:00:00Z")).expect("after");
+    assert_eq!(plan, Replanned { next: Some(at("2027-01-05T00:00:30Z")), skipped: 0 }, "completion plus delay, nothing is missed");
+}
+
+#[test]
+fn a_long_run_skips_what_it_overlaps() {
+    let wish = wish(Schedule::Every { step: Duration::from_secs(60), anchor: Some(at(SCHEDULED_FOR)) });
+    let then =
+        after_run(&standing(&wish, EventState::Scheduled, true, 0), &End::Succeeded, at("2027-05-01T10:02:30Z")).expect("a consequence");
+    assert_eq!((then.successor, then.skipped), (Some(at("2027-05-01T10:03:00Z")), 2));
+}
+
+#[test]
+fn a_schedule_that_cannot_say_its_next_instant_is_an_error_only_when_asked() {
+    let wish = wish(Schedule::Cron { expression: "0 2 * * *".into(), tz: "Europe/Nowhere".into() });
+    let given = standing(&wish, EventState::Scheduled, true, 0);
+    assert_eq!(after_run(&given, &End::Succeeded, at(NOW)).map_err(|refusal| refusal.code), Err("INP004".to_owned()));
+    assert!(after_run(&given, &End::Failed { permanent: false }, at(NOW)).is_ok(), "a retry asks no schedule");
+    let cancelled = standing(&wish, EventState::Cancelled, true, 0);
+    assert!(after_run(&cancelled, &End::Succeeded, at(NOW)).is_ok());
+}
+
+#[test]
+fn the_retry_policy_of_the_event_wins_over_that_of_the_type_over_the_default() {
+    let mut wish = wish(Schedule::Once { when: at(SCHEDULED_FOR) });
+    let type_retry = RetryPolicy { attempts: 1, ..RetryPolicy::default() };
+    let fail = End::Failed { permanent: false };
+    let is_dead = |wish: &NewEvent, type_retry: Option<&RetryPolicy>, attempt: u32| {
+        let given = Standing { attempt, type_retry, ..standing(wish, EventState::Scheduled, true, 0) };
+        matches!(after_run(&given, &fail, at(NOW)).expect("a consequence").row, Row::DeadLetter { .. })
+    };
+    assert!(!is_dead(&wish, Some(&type_retry), 2) && is_dead(&wish, Some(&type_retry), 3));
+    wish.retry = None;
+    assert!(is_dead(&wish, Some(&type_retry), 1));
+    assert!(!is_dead(&wish, None, 4) && is_dead(&wish, None, 5));
+    wish.retry = Some(RetryPolicy { attempts: 0, ..RetryPolicy::default() });
+    assert!(is_dead(&wish, None, 1), "no attempts at all is one attempt");
+}
+
+#[test]
+fn retry_delays_grow_stay_bounded_and_differ() {
+    let policy = RetryPolicy { attempts: 100, first_delay_ms: 1_000, max_delay_ms: 60_000 };
+    for attempt in 1..=90 {
+        let bound = Duration::from_millis((1_000u64 << (attempt - 1).min(20)).min(60_000));
+        let delays: Vec<Duration> = (0..1_000u32).map(|n| policy.delay_after(attempt, n.wrapping_mul(2_654_435_761))).collect();
+        assert!(delays.iter().all(|delay| *delay < bound));
+        let mean = delays.iter().sum::<Duration>() / 1_000;
+        assert!(mean > bound * 2 / 5 && mean < bound * 3 / 5, "attempt {attempt}: {mean:?} of {bound:?}");
+    }
+    assert_ne!(policy.delay_after(8, 7), policy.delay_after(9, 7), "an unlucky occurrence is not unlucky each time");
+    assert_eq!(policy.delay_after(3, 7), policy.delay_after(3, 7));
+    let widest = RetryPolicy { attempts: 2, first_delay_ms: u64::MAX, max_delay_ms: u64::MAX };
+    let wish = NewEvent { retry: Some(widest), ..wish(Schedule::Manual) };
+    let given = Standing { attempt: 1, jitter: u32::MAX, ..standing(&wish, EventState::Scheduled, true, 0) };
+    let then = after_run(&given, &End::Failed { permanent: false }, at(NOW)).expect("a consequence");
+    assert!(matches!(then.row, Row::Again { due_at, .. } if due_at <= sexton_core::schedule::instant::last()), "{:?}", then.row);
+}
+
+#[test]
+fn a_snooze_never_lies_in_the_past_nor_past_the_calendar() {
+    let wish = wish(Schedule::Manual);
+    for (until, due) in [(DateTime::<Utc>::MIN_UTC, at(NOW)), (DateTime::<Utc>::MAX_UTC, sexton_core::schedule::instant::last())] {
+        let then = after_run(&standing(&wish, EventState::Scheduled, true, 0), &End::Snoozed { until }, at(NOW)).expect("a consequence");
+        assert!(matches!(then.row, Row::Again { due_at, .. } if due_at == due), "{:?}", then.row);
+    }
+}
