@@ -172,24 +172,6 @@ impl Schedule {
         }
     }
 
-    /// What it says, in English: `every 5 minutes`, `at 02:00, on Monday (Europe/Paris)`.
-    #[must_use]
-    pub fn describe(&self) -> String {
-        match self {
-            Self::Once { when } => format!("once, at {}", text::instant_text(*when)),
-            Self::Every { step, anchor: None } => format!("every {}", duration::words(*step)),
-            Self::Every { step, anchor: Some(anchor) } => {
-                format!("every {}, counted from {}", duration::words(*step), text::instant_text(*anchor))
-            }
-            Self::After { delay } => format!("{} after each run has ended", duration::words(*delay)),
-            Self::Cron { expression, tz } => match cron::read(expression) {
-                Ok(pattern) => format!("{} ({tz})", pattern.words()),
-                Err(_) => format!("cron `{expression}` ({tz})"),
-            },
-            Self::Manual => "only when asked for".to_owned(),
-        }
-    }
-
     fn never(&self) -> Refusal {
         let refusal = Refusal::new("INP007", Blame::Input, "the schedule never fires").expected("a schedule with a time after now");
         match self {

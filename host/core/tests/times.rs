@@ -207,18 +207,19 @@ fn settling_fills_in_and_checks() {
 fn schedules_say_what_they_mean() {
     let now = at("2027-06-01T00:00:00Z");
     for (flag, text, words) in [
-        (Flag::At, "2027-06-01T02:00:00+02:00", "once, at 2027-06-01T00:00:00Z"),
-        (Flag::In, "1m", "once, at 2027-06-01T00:01:00Z"),
-        (Flag::Every, "1h 30m", "every 1 hour 30 minutes"),
-        (Flag::AfterEach, "1d", "1 day after each run has ended"),
-        (Flag::Cron, "0 2 * * mon", "at 02:00, on Monday (UTC)"),
-        (Flag::Cron, "*/5 * * * *", "every 5 minutes (UTC)"),
-        (Flag::Cron, "0 9 LW * *", "at 09:00, on the last weekday of the month (UTC)"),
-        (Flag::Cron, "nonsense", "cron `nonsense` (UTC)"),
-        (Flag::Manual, "", "only when asked for"),
+        (Flag::At, "2027-06-01T02:00:00+02:00", "Once, at 2027-06-01T00:00:00Z."),
+        (Flag::In, "1m", "Once, at 2027-06-01T00:01:00Z."),
+        (Flag::Every, "1h 30m", "Every 1 hour 30 minutes, on a fixed grid in elapsed time."),
+        (Flag::AfterEach, "1d", "1 day after the end of each run."),
+        (Flag::Cron, "0 2 * * mon", "At 02:00, on Monday. Read on the clocks of UTC."),
+        (Flag::Cron, "*/5 * * * *", "Every 5 minutes. Read on the clocks of UTC."),
+        (Flag::Cron, "0 9 lw * *", "At 09:00, on the last weekday of the month. Read on the clocks of UTC."),
+        (Flag::Manual, "", "Only when somebody says so."),
     ] {
+        let words = Ok(words.to_owned());
         assert_eq!(Schedule::parse_text(flag, text, None, now).expect(text).describe(), words, "{text}");
     }
+    assert_eq!(cron("nonsense", "UTC").describe().map_err(|refusal| refusal.code), Err("INP003".to_owned()));
 }
 
 #[test]

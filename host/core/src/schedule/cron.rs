@@ -95,21 +95,6 @@ pub(super) struct Pattern {
     pub(super) elapsed_like: bool,
 }
 
-impl Pattern {
-    /// In English, by croner, made to fit into a sentence.
-    pub(super) fn words(&self) -> String {
-        let mut words = self.cron.describe().trim_end_matches('.').replacen("At every", "Every", 1);
-        if self.cron.as_str().split_whitespace().any(|field| field == "LW") {
-            // croner 4.0.3 matches the last weekday, and calls it the last day.
-            words = words.replace("the last day of the month", "the last weekday of the month");
-        }
-        if let Some(first) = words.get_mut(..1) {
-            first.make_ascii_lowercase();
-        }
-        words
-    }
-}
-
 /// An expression in its zone, ready to be asked.
 #[derive(Debug)]
 pub(super) struct Plan {

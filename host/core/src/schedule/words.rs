@@ -2,6 +2,7 @@
 //!
 //! Not the instants themselves. What must hold: nothing here decides when something runs.
 
+use super::text::instant_text;
 use super::{Schedule, cron, duration, from_jiff, to_jiff, zone};
 use crate::refusal::Refusal;
 use chrono::{DateTime, FixedOffset, Offset, Utc};
@@ -29,19 +30,29 @@ impl Schedule {
         Ok(None)
     }
 
-    /// In English. Refused only if the schedule does not hold (`INP003`).
+    /// In English, a sentence or two. Refused only if the schedule does not hold (`INP003`).
     pub fn describe(&self) -> Result<String, Refusal> {
         Ok(match self {
-            Self::Once { when } => format!("Once, at {when}."),
-            Self::Every { step, .. } => format!("Every {}, on a fixed grid in elapsed time.", duration::words(*step)),
+            Self::Once { when } => format!("Once, at {}.", instant_text(*when)),
+            Self::Every { step, anchor: None } => format!("Every {}, on a fixed grid in elapsed time.", duration::words(*step)),
+            Self::Every { step, anchor: Some(anchor) } => {
+                format!("Every {}, on a fixed grid in elapsed time through {}.", duration::words(*step), instant_text(*anchor))
+            }
             Self::After { delay } => format!("{} after the end of each run.", duration::words(*delay)),
             Self::Cron { expression, tz } => {
                 let pattern = cron::read(expression)?;
-                format!("{} Read on the clocks of {tz}.", pattern.cron.describe())
+                format!("{} Read on the clocks of {tz}.", pattern_words(&pattern.cron))
             }
             Self::Manual => "Only when somebody says so.".to_owned(),
         })
     }
+}
+
+/// croner's English, mended where version 4.0.3 says it wrong: it matches the last weekday (`LW`) and calls it the last day.
+fn pattern_words(cron: &croner::Cron) -> String {
+    let words = cron.describe().replacen("At every", "Every", 1);
+    let is_last_weekday = cron.as_str().split_whitespace().any(|field| field.split(',').any(|item| item == "LW"));
+    if is_last_weekday { words.replace("the last day of the month", "the last weekday of the month") } else { words }
 }
 
 fn on_clock(tz: &str, at: DateTime<Utc>) -> Result<DateTime<FixedOffset>, Refusal> {
