@@ -5,8 +5,11 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
 pub mod error;
 pub mod rows;
+pub mod sqlite;
 pub mod store;
 
 pub use error::{ErrorKind, StoreError};

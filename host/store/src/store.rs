@@ -66,6 +66,7 @@ pub trait Store: Send + Sync {
     /// Publishes a batch, all or nothing: each type becomes owned by `plugin` (`host` for built-ins) with its schema and policy;
     /// standing events (ids given) are stored. Refused if another plugin owns one of the types (`PLG031`, both named). After: the
     /// rows of the types, in the order of `offers`.
+    #[expect(clippy::too_many_arguments, reason = "one transaction says all of it; a struct would only name the same eight things again")]
     fn publish(
         &self,
         lease: &Lease,
@@ -76,7 +77,7 @@ pub trait Store: Send + Sync {
         by: &Actor,
         now: DateTime<Utc>,
     ) -> Result<Vec<TypeRow>>;
-    /// Every type ever published and not released.
+    /// Every type ever published and not released; and released ones on which events still wait (owner none).
     fn types(&self) -> Result<Vec<TypeRow>>;
     /// Forgets who owns a type. Refused if it is not known (`INP001`). Answers who owned it.
     fn release_type(&self, event_type: &str, by: &Actor, now: DateTime<Utc>) -> Result<Option<String>>;

@@ -1,0 +1,6 @@
+//! Theme: settle.
+
+use super::Theme;
+
+/// The themes of this file.
+pub const THEMES: &[Theme] = &[];

@@ -1,0 +1,6 @@
+//! Theme: standing.
+
+use super::Theme;
+
+/// The themes of this file.
+pub const THEMES: &[Theme] = &[];

@@ -1,0 +1,289 @@
+//! The embedded store: SQLite in a file, or in memory for tests.
+//!
+//! Not the rules of the rows: each area has its module; this file only says which thread does what. What must hold: one
+//! writer thread, reads beside it, one process a file.
+
+mod alter;
+mod audit;
+mod claim;
+mod codec;
+mod connection;
+mod counters;
+mod events;
+mod failure;
+mod hosts;
+mod lock;
+mod migrations;
+mod plugins;
+mod prune;
+mod readers;
+mod recover;
+mod replan;
+mod runs;
+mod schedule;
+mod settle;
+mod standing;
+pub mod state;
+mod status;
+#[cfg(test)]
+mod tests;
+mod types;
+mod writer;
+
+use crate::rows::{
+    Aborted, Actor, AuditLine, Change, Counts, Decision, EventFilter, Intention, Lease, Offer, Page, PluginRow, RunEnd, RunFilter, Settled,
+    TypeRow, Waiting,
+};
+use crate::store::{Result, StandingOffer, Store};
+use chrono::{DateTime, Utc};
+use codec::micros;
+use parking_lot::Mutex;
+use rusqlite::Connection;
+use schedule::EventRow;
+use serde_json::Value;
+use sexton_core::{Event, EventId, Occurrence, OccurrenceId, Run, TypeId};
+use std::path::{Path, PathBuf};
+
+/// A store in SQLite. Dropped without [`Store::close`], it closes itself.
+pub struct Sqlite {
+    writer: writer::Writer,
+    /// None in memory: the writer's connection is the only one.
+    readers: Option<readers::Readers>,
+    lock: Mutex<Option<lock::Lock>>,
+}
+
+impl Sqlite {
+    /// Opens the store in a file, creating it if there is none; `<path>.lock` beside it keeps every other process out. The directory must
+    /// exist.
+    pub fn open(path: &Path) -> Result<Self> {
+        let lock = lock::Lock::take(path)?;
+        let mut conn = connection::open_writer(path)?;
+        migrations::apply(&mut conn)?;
+        Ok(Self {
+            writer: writer::Writer::start(conn)?,
+            readers: Some(readers::Readers::new(PathBuf::from(path))),
+            lock: Mutex::new(Some(lock)),
+        })
+    }
+
+    /// Opens an empty store that ends with this value.
+    pub fn in_memory() -> Result<Self> {
+        let mut conn = connection::open_in_memory()?;
+        migrations::apply(&mut conn)?;
+        Ok(Self { writer: writer::Writer::start(conn)?, readers: None, lock: Mutex::new(None) })
+    }
+
+    /// Transactions committed since it was opened: fewer than verbs, if group commit works.
+    #[must_use]
+    pub fn commits(&self) -> u64 {
+        self.writer.commits()
+    }
+
+    fn read<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T> + Send + 'static,
+    {
+        match &self.readers {
+            Some(readers) => readers.call(work),
+            None => self.writer.call(0, move |tx| work(tx.conn)),
+        }
+    }
+}
+
+impl Drop for Sqlite {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// A limit as SQLite takes it.
+fn limit_of(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
+impl Store for Sqlite {
+    fn attach(&self, name: &str, now: DateTime<Utc>) -> Result<Lease> {
+        let name = name.to_owned();
+        self.writer.call(1, move |tx| hosts::attach(tx, &name, now))
+    }
+
+    fn recover(&self, lease: &Lease, aborted: &[Aborted], now: DateTime<Utc>) -> Result<(i64, i64)> {
+        let (lease, aborted) = (lease.clone(), aborted.to_vec());
+        self.writer.call(aborted.len(), move |tx| recover::recover(tx, &lease, &aborted, now))
+    }
+
+    fn schedule(&self, lease: &Lease, intentions: &[Intention], by: &Actor, now: DateTime<Utc>) -> Result<()> {
+        let rows: Vec<EventRow> = intentions.iter().map(EventRow::of).collect::<Result<_>>()?;
+        let (lease, by) = (lease.clone(), by.0.clone());
+        self.writer.call(rows.len(), move |tx| {
+            hosts::require_current(tx, &lease)?;
+            schedule::schedule(tx, &rows, &by, now)
+        })
+    }
+
+    fn claim(&self, lease: &Lease, types: &[TypeId], until: DateTime<Utc>, limit: usize) -> Result<Vec<Occurrence>> {
+        let (lease, types, until) = (lease.clone(), types.to_vec(), micros(until));
+        self.writer.call(limit, move |tx| claim::claim(tx, &lease, &types, until, limit))?.decode()
+    }
+
+    fn give_back(&self, lease: &Lease, claims: &[(OccurrenceId, i64)]) -> Result<()> {
+        let (lease, claims) = (lease.clone(), claims.to_vec());
+        self.writer.call(claims.len(), move |tx| {
+            hosts::require_current(tx, &lease)?;
+            for (occurrence, token) in &claims {
+                claim::give_back(tx, occurrence.event.0, occurrence.n, *token)?;
+            }
+            Ok(())
+        })
+    }
+
+    fn settle(&self, lease: &Lease, ends: &[RunEnd], now: DateTime<Utc>) -> Result<Vec<Settled>> {
+        let (lease, ends) = (lease.clone(), settle::columns(ends)?);
+        self.writer.call(ends.len(), move |tx| settle::settle(tx, &lease, &ends, now))
+    }
+
+    fn next_due(&self, types: &[TypeId]) -> Result<Option<DateTime<Utc>>> {
+        let types = types.to_vec();
+        self.read(move |conn| claim::next_due(conn, &types))
+    }
+
+    fn alter(
+        &self,
+        lease: &Lease,
+        id: EventId,
+        change: &Change,
+        running: &[OccurrenceId],
+        by: &Actor,
+        now: DateTime<Utc>,
+    ) -> Result<Event> {
+        let (lease, change, running, by) = (lease.clone(), change.clone(), running.to_vec(), by.clone());
+        self.writer.call(1, move |tx| alter::alter(tx, &lease, id, &change, &running, &by, now))
+    }
+
+    fn event(&self, id: EventId) -> Result<Option<Event>> {
+        self.read(move |conn| events::one(conn, id))
+    }
+
+    fn events(&self, filter: &EventFilter, page: &Page) -> Result<Vec<Event>> {
+        let (filter, page) = (filter.clone(), page.clone());
+        self.read(move |conn| events::list(conn, &filter, &page))
+    }
+
+    fn waiting(&self, id: EventId) -> Result<Vec<Waiting>> {
+        self.read(move |conn| events::waiting(conn, id))
+    }
+
+    fn runs(&self, filter: &RunFilter, page: &Page) -> Result<Vec<(i64, Run)>> {
+        let (filter, page) = (filter.clone(), page.clone());
+        self.read(move |conn| runs::list(conn, &filter, &page))
+    }
+
+    fn counts(&self) -> Result<Counts> {
+        self.read(status::counts)
+    }
+
+    fn new_generation(&self, plugin: &str, digest: &str, now: DateTime<Utc>) -> Result<i64> {
+        let (plugin, digest) = (plugin.to_owned(), digest.to_owned());
+        self.writer.call(1, move |tx| plugins::new_generation(tx, &plugin, &digest, now))
+    }
+
+    fn publish(
+        &self,
+        lease: &Lease,
+        plugin: &str,
+        generation: i64,
+        offers: &[Offer],
+        standing: &[StandingOffer],
+        by: &Actor,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<TypeRow>> {
+        let declared = standing.iter().map(|offer| {
+            EventRow::of(&Intention {
+                id: offer.id,
+                // Not known before the batch is published: `types::publish` fills it in.
+                type_id: TypeId(0),
+                wish: sexton_core::NewEvent { event_type: offer.event_type.clone(), ..offer.wish.clone() },
+                first: offer.first,
+                standing_of: Some(plugin.to_owned()),
+            })
+        });
+        let batch = types::Batch {
+            plugin: plugin.to_owned(),
+            generation,
+            offers: offers
+                .iter()
+                .map(|offer| types::offer_row(&offer.event_type, &offer.args_schema, offer.retry.as_ref()))
+                .collect::<Result<_>>()?,
+            standing: declared.collect::<Result<_>>()?,
+        };
+        let (lease, by) = (lease.clone(), by.0.clone());
+        self.writer.call(offers.len() + standing.len(), move |tx| types::publish(tx, &lease, batch, &by, now))
+    }
+
+    fn types(&self) -> Result<Vec<TypeRow>> {
+        self.read(types::list)
+    }
+
+    fn release_type(&self, event_type: &str, by: &Actor, now: DateTime<Utc>) -> Result<Option<String>> {
+        let (event_type, by) = (event_type.to_owned(), by.0.clone());
+        self.writer.call(1, move |tx| types::release(tx, &event_type, &by, now))
+    }
+
+    fn release_unused(&self, plugin: &str, by: &Actor, now: DateTime<Utc>) -> Result<Vec<String>> {
+        let (plugin, by) = (plugin.to_owned(), by.0.clone());
+        self.writer.call(1, move |tx| types::release_unused(tx, &plugin, &by, now))
+    }
+
+    fn plugins(&self) -> Result<Vec<PluginRow>> {
+        self.read(plugins::list)
+    }
+
+    fn decide(&self, plugin: &str, decision: Option<&Decision>, by: &Actor, now: DateTime<Utc>) -> Result<()> {
+        let (plugin, decision, by) = (plugin.to_owned(), decision.cloned(), by.0.clone());
+        self.writer.call(1, move |tx| plugins::decide(tx, &plugin, decision.as_ref(), &by, now))
+    }
+
+    fn state_get(&self, plugin: &str, key: &str) -> Result<(Option<Value>, i64)> {
+        let (plugin, key) = (plugin.to_owned(), key.to_owned());
+        self.read(move |conn| state::get(conn, &plugin, &key))
+    }
+
+    fn state_put(&self, plugin: &str, key: &str, value: Option<&Value>, expected: Option<i64>) -> Result<std::result::Result<i64, i64>> {
+        let text = value.map(codec::json).transpose()?;
+        state::check(plugin, key, text.as_deref())?;
+        let (plugin, key) = (plugin.to_owned(), key.to_owned());
+        self.writer.call(1, move |tx| state::put(tx, &plugin, &key, text.as_deref(), expected))
+    }
+
+    fn audit(&self, line: &AuditLine) -> Result<()> {
+        let line = line.clone();
+        self.writer.call(1, move |tx| audit::add(tx, line.at, &line.actor.0, &line.verb, &line.subject, &line.detail))
+    }
+
+    fn audit_lines(&self, page: &Page) -> Result<Vec<(i64, AuditLine)>> {
+        let page = page.clone();
+        self.read(move |conn| audit::lines(conn, &page))
+    }
+
+    fn prune(&self, before: DateTime<Utc>, limit: usize) -> Result<i64> {
+        let before = micros(before);
+        let rows = self.writer.call(limit, move |tx| prune::runs(tx, before, limit))?;
+        if rows > 0 {
+            return Ok(rows);
+        }
+        let ids = self.read(move |conn| prune::events_without_runs(conn, before, limit))?;
+        if ids.is_empty() {
+            return Ok(0);
+        }
+        self.writer.call(ids.len(), move |tx| prune::events(tx, &ids, before))
+    }
+
+    fn close(&self) {
+        if let Some(readers) = &self.readers {
+            readers.close();
+        }
+        self.writer.close();
+        drop(self.lock.lock().take());
+    }
+}

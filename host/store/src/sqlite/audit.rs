@@ -1,0 +1,44 @@
+//! The audit table: one line per mutating verb, in the verb's own transaction.
+//!
+//! Not a log. What must hold: no verb of an actor stands without its line.
+
+use super::codec::{from_json, instant, json, micros};
+use super::writer::Tx;
+use crate::error::StoreError;
+use crate::rows::{Actor, AuditLine, Page};
+use chrono::{DateTime, Utc};
+use rusqlite::Connection;
+use serde_json::Value;
+
+type Result<T> = std::result::Result<T, StoreError>;
+
+/// Adds a line.
+pub(super) fn add(tx: &Tx<'_>, at: DateTime<Utc>, actor: &str, verb: &str, subject: &str, detail: &Value) -> Result<()> {
+    tx.conn.prepare_cached("INSERT INTO audit (at, actor, verb, subject, detail) VALUES (?1, ?2, ?3, ?4, ?5)")?.execute((
+        micros(at),
+        actor,
+        verb,
+        subject,
+        json(detail)?,
+    ))?;
+    Ok(())
+}
+
+/// Lines, newest first.
+pub(super) fn lines(conn: &Connection, page: &Page) -> Result<Vec<(i64, AuditLine)>> {
+    let mut select =
+        conn.prepare_cached("SELECT id, at, actor, verb, subject, detail FROM audit WHERE id < ?1 ORDER BY id DESC LIMIT ?2")?;
+    let mut rows = select.query((page.before.unwrap_or(i64::MAX), super::limit_of(page.limit)))?;
+    let mut lines = Vec::new();
+    while let Some(row) = rows.next()? {
+        let line = AuditLine {
+            at: instant(row.get(1)?)?,
+            actor: Actor(row.get(2)?),
+            verb: row.get(3)?,
+            subject: row.get(4)?,
+            detail: from_json(row.get_ref(5)?.as_str().map_err(rusqlite::Error::from)?)?,
+        };
+        lines.push((row.get(0)?, line));
+    }
+    Ok(lines)
+}

@@ -1,0 +1,84 @@
+//! How a connection is opened and set: durability, limits, file mode.
+//!
+//! Not who uses it: one writer, some readers. What must hold: what is acknowledged survives the power cut (WAL with
+//! `synchronous=FULL`), and the files are the owner's alone.
+
+use super::failure::from_io;
+use crate::error::{ErrorKind, StoreError};
+use rusqlite::{Connection, OpenFlags};
+use std::fs::{OpenOptions, Permissions};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+use std::time::Duration;
+
+/// How long a statement waits for somebody from outside (a backup, an operator's shell) to let go.
+const BUSY_WAIT: Duration = Duration::from_secs(5);
+/// Statements kept prepared per connection; there are fewer in this crate.
+const STATEMENTS_KEPT: usize = 128;
+
+/// Opens the writer's connection of a file, creating the file if there is none.
+pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
+    create(path)?;
+    let conn = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    conn.busy_timeout(BUSY_WAIT)?;
+    let mode: String = conn.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+    if mode != "wal" {
+        return Err(StoreError::new(
+            ErrorKind::Engine,
+            format!("{} cannot keep a write-ahead log here (journal mode stays `{mode}`): is it on a network file system?", path.display()),
+        ));
+    }
+    set(&conn)?;
+    Ok(conn)
+}
+
+/// Opens a connection of its own that only reads.
+pub(super) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
+    let conn = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    conn.busy_timeout(BUSY_WAIT)?;
+    set(&conn)?;
+    conn.pragma_update(None, "query_only", true)?;
+    Ok(conn)
+}
+
+/// Opens a store that ends with its connection.
+pub(super) fn open_in_memory() -> Result<Connection, StoreError> {
+    let conn = Connection::open_in_memory()?;
+    set(&conn)?;
+    Ok(conn)
+}
+
+fn set(conn: &Connection) -> Result<(), StoreError> {
+    conn.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    conn.pragma_update(None, "synchronous", "FULL")?;
+    conn.pragma_update(None, "mmap_size", 0)?;
+    conn.pragma_update(None, "temp_store", "MEMORY")?;
+    conn.pragma_update(None, "trusted_schema", false)?;
+    // In KiB: enough that the upper levels of every tree of a million events stay in memory.
+    conn.pragma_update(None, "cache_size", -32_768)?;
+    // A checkpoint syncs the database itself: less often than every thousand pages, and the log is cut back after a burst.
+    conn.pragma_update(None, "wal_autocheckpoint", 4_000)?;
+    conn.pragma_update(None, "journal_size_limit", 64 << 20)?;
+    Ok(())
+}
+
+/// Creates the file with mode 0600 before SQLite would with the umask's; the log and its index inherit it.
+fn create(path: &Path) -> Result<(), StoreError> {
+    let doing = |what: &str| format!("{what} the store {}", path.display());
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
+        .map_err(|error| from_io(&doing("opening"), &error))?;
+    let found = file.metadata().map_err(|error| from_io(&doing("looking at"), &error))?;
+    if !found.is_file() {
+        return Err(StoreError::new(ErrorKind::Corrupt, format!("{} is not a regular file", path.display())));
+    }
+    if found.permissions().mode() & 0o077 != 0 {
+        file.set_permissions(Permissions::from_mode(0o600)).map_err(|error| from_io(&doing("closing to others"), &error))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,157 @@
+//! Reading events and what they wait for.
+//!
+//! Not writing. What must hold: what was written comes back as it was, arguments to the byte.
+
+use super::codec::{cause_of, from_json, from_json_or_default, instant, instant_or_none, row, small, state_number, state_of};
+use super::failure::damaged;
+use crate::error::StoreError;
+use crate::rows::{EventFilter, Page, Waiting};
+use rusqlite::types::Value as Column;
+use rusqlite::{Connection, Row, params_from_iter};
+use serde_json::value::RawValue;
+use sexton_core::{Event, EventId, NewEvent, OccurrenceId, TypeId};
+
+type Result<T> = std::result::Result<T, StoreError>;
+
+/// The columns of [`WishColumns`], from `events e JOIN event_types t`.
+pub(super) const WISH: &str = "t.name, e.schedule, e.args, e.key, e.description, e.bot, e.resources, e.labels, e.priority, e.retry";
+const WISH_WIDTH: usize = 10;
+
+/// What the caller wrote, as text: parsed where there is time for it, which is not the writer's thread.
+#[derive(Clone)]
+pub(super) struct WishColumns {
+    event_type: String,
+    schedule: String,
+    args: String,
+    key: Option<String>,
+    description: Option<String>,
+    bot: Option<String>,
+    resources: Option<String>,
+    labels: Option<String>,
+    priority: i32,
+    retry: Option<String>,
+}
+
+impl WishColumns {
+    /// Reads the columns of [`WISH`], the first of them at `at`.
+    pub(super) fn read(row: &Row<'_>, at: usize) -> rusqlite::Result<Self> {
+        Ok(Self {
+            event_type: row.get(at)?,
+            schedule: row.get(at + 1)?,
+            args: row.get(at + 2)?,
+            key: row.get(at + 3)?,
+            description: row.get(at + 4)?,
+            bot: row.get(at + 5)?,
+            resources: row.get(at + 6)?,
+            labels: row.get(at + 7)?,
+            priority: row.get(at + 8)?,
+            retry: row.get(at + 9)?,
+        })
+    }
+
+    /// Parses them.
+    pub(super) fn decode(self) -> Result<NewEvent> {
+        Ok(NewEvent {
+            event_type: self.event_type,
+            schedule: from_json(&self.schedule)?,
+            args: RawValue::from_string(self.args).map_err(|error| damaged(&format!("arguments: {error}")))?,
+            key: self.key,
+            description: self.description,
+            bot: self.bot.as_deref().map(from_json).transpose()?,
+            resources: from_json_or_default(self.resources.as_deref())?,
+            labels: from_json_or_default(self.labels.as_deref())?,
+            priority: self.priority,
+            retry: self.retry.as_deref().map(from_json).transpose()?,
+        })
+    }
+}
+
+/// The next due instant counts waiting and claimed rows: not those held, not dead letters.
+fn select(conditions: &str) -> String {
+    format!(
+        "SELECT {WISH}, e.id, e.type, e.state, e.created_at, e.created_by, e.updated_at, e.finished_at, e.reason, e.last_n, e.skipped,
+                e.standing_of, (SELECT min(o.due_at) FROM occurrences o WHERE o.event = e.id AND o.state < {held})
+         FROM events e JOIN event_types t ON t.id = e.type {conditions}",
+        held = row::HELD
+    )
+}
+
+fn decode(row: &Row<'_>) -> Result<Event> {
+    let at = WISH_WIDTH;
+    Ok(Event {
+        wish: WishColumns::read(row, 0)?.decode()?,
+        id: EventId(row.get(at)?),
+        type_id: TypeId(row.get(at + 1)?),
+        state: state_of(row.get(at + 2)?)?,
+        created_at: instant(row.get(at + 3)?)?,
+        created_by: row.get(at + 4)?,
+        updated_at: instant(row.get(at + 5)?)?,
+        finished_at: instant_or_none(row.get(at + 6)?)?,
+        reason: row.get(at + 7)?,
+        occurrences: row.get(at + 8)?,
+        skipped: row.get(at + 9)?,
+        standing_of: row.get(at + 10)?,
+        next_run_at: instant_or_none(row.get(at + 11)?)?,
+    })
+}
+
+/// One event.
+pub(super) fn one(conn: &Connection, id: EventId) -> Result<Option<Event>> {
+    let mut select = conn.prepare_cached(&select("WHERE e.id = ?1"))?;
+    let mut rows = select.query([id.0])?;
+    rows.next()?.map(decode).transpose()
+}
+
+/// Events, newest first. Filters other than the page scan: an index for each would cost every insert.
+pub(super) fn list(conn: &Connection, filter: &EventFilter, page: &Page) -> Result<Vec<Event>> {
+    let mut conditions = vec!["e.id < ?"];
+    let mut values = vec![Column::Integer(page.before.unwrap_or(i64::MAX))];
+    if let Some(event_type) = &filter.event_type {
+        conditions.push("e.type = (SELECT id FROM event_types WHERE name = ?)");
+        values.push(event_type.clone().into());
+    }
+    if let Some(state) = filter.state {
+        conditions.push("e.state = ?");
+        values.push(state_number(state).into());
+    }
+    if let Some(key) = &filter.key {
+        conditions.push("e.key = ?");
+        values.push(key.clone().into());
+    }
+    if let Some(bot) = &filter.bot {
+        conditions.push("e.bot IS NOT NULL AND e.bot ->> '$.id' = ?");
+        values.push(bot.clone().into());
+    }
+    for (name, value) in &filter.labels {
+        conditions.push("e.labels IS NOT NULL AND EXISTS (SELECT 1 FROM json_each(e.labels) WHERE key = ? AND value = ?)");
+        values.extend([name.clone().into(), value.clone().into()]);
+    }
+    values.push(super::limit_of(page.limit).into());
+    let sql = select(&format!("WHERE {} ORDER BY e.id DESC LIMIT ?", conditions.join(" AND ")));
+    let mut select = conn.prepare_cached(&sql)?;
+    let mut rows = select.query(params_from_iter(values))?;
+    let mut events = Vec::new();
+    while let Some(row) = rows.next()? {
+        events.push(decode(row)?);
+    }
+    Ok(events)
+}
+
+/// What is still to run of one event, dead letters included.
+pub(super) fn waiting(conn: &Connection, id: EventId) -> Result<Vec<Waiting>> {
+    let mut select =
+        conn.prepare_cached("SELECT n, scheduled_for, due_at, cause, attempt, dead FROM occurrences WHERE event = ?1 ORDER BY n")?;
+    let mut rows = select.query([id.0])?;
+    let mut waiting = Vec::new();
+    while let Some(row) = rows.next()? {
+        waiting.push(Waiting {
+            occurrence: OccurrenceId { event: id, n: row.get(0)? },
+            scheduled_for: instant(row.get(1)?)?,
+            due_at: instant(row.get(2)?)?,
+            cause: cause_of(row.get(3)?)?,
+            attempt: small(row.get(4)?)?,
+            dead: row.get(5)?,
+        });
+    }
+    Ok(waiting)
+}

@@ -1,0 +1,103 @@
+//! Plugins as the store remembers them: generations and decisions.
+//!
+//! Not what is loaded. What must hold: the number of a generation is never given twice, and at most one decision is in force.
+
+use super::codec::{instant, micros};
+use super::failure::damaged;
+use super::writer::Tx;
+use crate::error::StoreError;
+use crate::rows::{Actor, Decision, PluginRow, Verdict};
+use chrono::{DateTime, Utc};
+use rusqlite::{Connection, Row};
+use serde_json::json as object;
+
+type Result<T> = std::result::Result<T, StoreError>;
+
+/// Gives a generation its number.
+pub(super) fn new_generation(tx: &Tx<'_>, plugin: &str, digest: &str, now: DateTime<Utc>) -> Result<i64> {
+    know(tx, plugin)?;
+    tx.conn.execute("INSERT INTO generations (plugin, digest, created_at) VALUES (?1, ?2, ?3)", (plugin, digest, micros(now)))?;
+    Ok(tx.conn.last_insert_rowid())
+}
+
+fn know(tx: &Tx<'_>, plugin: &str) -> Result<()> {
+    tx.conn.execute("INSERT INTO plugins (name) VALUES (?1) ON CONFLICT DO NOTHING", [plugin])?;
+    Ok(())
+}
+
+/// Remembers which generation was published last.
+pub(super) fn published(tx: &Tx<'_>, plugin: &str, generation: i64) -> Result<()> {
+    know(tx, plugin)?;
+    tx.conn.execute("UPDATE plugins SET generation = ?2 WHERE name = ?1", (plugin, generation))?;
+    Ok(())
+}
+
+/// Sets or ends the decision about a plugin.
+pub(super) fn decide(tx: &Tx<'_>, plugin: &str, decision: Option<&Decision>, by: &str, now: DateTime<Utc>) -> Result<()> {
+    know(tx, plugin)?;
+    tx.conn.execute(
+        "UPDATE plugins SET verdict = ?2, against = ?3, serve = ?4, decided_by = ?5, decided_at = ?6 WHERE name = ?1",
+        (
+            plugin,
+            decision.map(|d| word(d.verdict)),
+            decision.map(|d| &d.digest),
+            decision.and_then(|d| d.serve.as_ref()),
+            decision.map(|d| &d.by.0),
+            decision.map(|d| micros(d.at)),
+        ),
+    )?;
+    let detail = match decision {
+        Some(d) => object!({ "verdict": d.verdict, "digest": d.digest, "serve": d.serve }),
+        None => object!({ "verdict": null }),
+    };
+    super::audit::add(tx, now, by, "plugin.decision", plugin, &detail)
+}
+
+fn word(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Unload => "unload",
+        Verdict::Rollback => "rollback",
+        Verdict::Quarantine => "quarantine",
+    }
+}
+
+fn verdict(word: &str) -> Result<Verdict> {
+    Ok(match word {
+        "unload" => Verdict::Unload,
+        "rollback" => Verdict::Rollback,
+        "quarantine" => Verdict::Quarantine,
+        _ => return Err(damaged(&format!("`{word}` is no decision"))),
+    })
+}
+
+/// Every plugin known, by name.
+pub(super) fn list(conn: &Connection) -> Result<Vec<PluginRow>> {
+    let mut select = conn.prepare_cached(
+        "SELECT p.name, p.verdict, p.against, p.serve, p.decided_by, p.decided_at, p.generation, coalesce(g.digest, '')
+         FROM plugins p LEFT JOIN generations g ON g.number = p.generation ORDER BY p.name",
+    )?;
+    let mut rows = select.query([])?;
+    let mut plugins = Vec::new();
+    while let Some(row) = rows.next()? {
+        let generation: Option<i64> = row.get(6)?;
+        let last_generation = match generation {
+            Some(number) => Some((number, row.get(7)?)),
+            None => None,
+        };
+        plugins.push(PluginRow { name: row.get(0)?, decision: decision(row)?, last_generation });
+    }
+    Ok(plugins)
+}
+
+fn decision(row: &Row<'_>) -> Result<Option<Decision>> {
+    let Some(word) = row.get::<_, Option<String>>(1)? else {
+        return Ok(None);
+    };
+    Ok(Some(Decision {
+        verdict: verdict(&word)?,
+        digest: row.get(2)?,
+        serve: row.get(3)?,
+        by: Actor(row.get(4)?),
+        at: instant(row.get(5)?)?,
+    }))
+}

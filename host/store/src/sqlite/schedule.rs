@@ -1,0 +1,215 @@
+//! Storing intentions: the event, its first occurrence, its key.
+//!
+//! Not validation: arguments and schedules were checked by the host. What must hold: a key is refused by the index that
+//! keeps it unique, never by a look before.
+
+use super::codec::{json, lane, micros, row, state_number};
+use super::failure::is_unique_violation;
+use super::writer::Tx;
+use crate::error::{ErrorKind, StoreError};
+use crate::rows::Intention;
+use chrono::{DateTime, Utc};
+use rusqlite::OptionalExtension;
+use serde::Serialize;
+use sexton_core::{Blame, EventId, EventState, Refusal};
+
+type Result<T> = std::result::Result<T, StoreError>;
+
+/// An intention as columns, made on the caller's thread so that the writer's only writes.
+pub(super) struct EventRow {
+    pub(super) id: i64,
+    pub(super) type_id: i64,
+    pub(super) type_name: String,
+    pub(super) first: Option<i64>,
+    pub(super) schedule: String,
+    pub(super) args: String,
+    pub(super) key: Option<String>,
+    pub(super) description: Option<String>,
+    pub(super) bot: Option<String>,
+    pub(super) resources: Option<String>,
+    pub(super) labels: Option<String>,
+    pub(super) priority: i32,
+    pub(super) retry: Option<String>,
+    pub(super) standing_of: Option<String>,
+}
+
+impl EventRow {
+    /// The columns of an intention.
+    pub(super) fn of(intention: &Intention) -> Result<Self> {
+        let wish = &intention.wish;
+        Ok(Self {
+            id: intention.id.0,
+            type_id: intention.type_id.0,
+            type_name: wish.event_type.clone(),
+            first: intention.first.map(micros),
+            schedule: json(&wish.schedule)?,
+            args: wish.args.get().to_owned(),
+            key: wish.key.clone(),
+            description: wish.description.clone(),
+            bot: wish.bot.as_ref().map(json).transpose()?,
+            resources: json_unless(wish.resources.is_empty(), &wish.resources)?,
+            labels: json_unless(wish.labels.is_empty(), &wish.labels)?,
+            priority: wish.priority,
+            retry: wish.retry.as_ref().map(json).transpose()?,
+            standing_of: intention.standing_of.clone(),
+        })
+    }
+}
+
+fn json_unless<T: Serialize>(empty: bool, value: &T) -> Result<Option<String>> {
+    if empty { Ok(None) } else { json(value).map(Some) }
+}
+
+/// Why an event was not stored.
+pub(super) enum NotStored {
+    /// An open event of the type has the key.
+    KeyInUse(Refusal),
+    /// Anything else.
+    Error(StoreError),
+}
+
+impl From<StoreError> for NotStored {
+    fn from(error: StoreError) -> Self {
+        Self::Error(error)
+    }
+}
+
+impl From<rusqlite::Error> for NotStored {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Error(error.into())
+    }
+}
+
+impl From<NotStored> for StoreError {
+    fn from(not: NotStored) -> Self {
+        match not {
+            NotStored::KeyInUse(refusal) => refusal.into(),
+            NotStored::Error(error) => error,
+        }
+    }
+}
+
+/// Stores an event with its first occurrence.
+pub(super) fn insert(tx: &mut Tx<'_>, event: &EventRow, by: &str, now: i64) -> std::result::Result<(), NotStored> {
+    require_type(tx, event)?;
+    let n = i64::from(event.first.is_some());
+    let inserted = tx
+        .conn
+        .prepare_cached(
+            "INSERT INTO events (id, type, state, last_n, skipped, priority, created_at, updated_at, schedule, args, key, description, bot,
+                                 resources, labels, retry, created_by, standing_of)
+             VALUES (?1, ?2, 0, ?3, 0, ?4, ?5, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+        )?
+        .execute(rusqlite::params![
+            event.id,
+            event.type_id,
+            n,
+            event.priority,
+            now,
+            event.schedule,
+            event.args,
+            event.key,
+            event.description,
+            event.bot,
+            event.resources,
+            event.labels,
+            event.retry,
+            by,
+            event.standing_of
+        ]);
+    match inserted {
+        Ok(_) => {}
+        Err(error) if is_unique_violation(&error) => return Err(key_in_use(tx, event)?),
+        Err(error) => return Err(error.into()),
+    }
+    tx.hot.deltas.moved(event.type_id, None, Some(EventState::Scheduled));
+    if let Some(first) = event.first {
+        let fresh = Fresh { event: event.id, n, type_id: event.type_id, lane: lane(event.priority), scheduled_for: first, held: false };
+        insert_scheduled(tx, &fresh)?;
+    }
+    Ok(())
+}
+
+/// A row that the schedule gives: first attempt, due when it is scheduled for.
+pub(super) struct Fresh {
+    pub(super) event: i64,
+    pub(super) n: i64,
+    pub(super) type_id: i64,
+    pub(super) lane: i64,
+    pub(super) scheduled_for: i64,
+    pub(super) held: bool,
+}
+
+/// Stores the schedule's own next occurrence.
+pub(super) fn insert_scheduled(tx: &Tx<'_>, fresh: &Fresh) -> Result<()> {
+    tx.conn
+        .prepare_cached(
+            "INSERT INTO occurrences (event, n, type, lane, state, due_at, scheduled_for, cause, by_schedule, attempt, interruptions)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, 0, 1, 1, 0)",
+        )?
+        .execute((
+            fresh.event,
+            fresh.n,
+            fresh.type_id,
+            fresh.lane,
+            if fresh.held { row::HELD } else { row::WAITING },
+            fresh.scheduled_for,
+        ))?;
+    Ok(())
+}
+
+fn require_type(tx: &mut Tx<'_>, event: &EventRow) -> Result<()> {
+    if tx.hot.types.contains(&event.type_id) {
+        return Ok(());
+    }
+    let known = tx.conn.prepare_cached("SELECT 1 FROM event_types WHERE id = ?1")?.exists([event.type_id])?;
+    if !known {
+        let refusal = Refusal::new("INP001", Blame::Input, format!("the store knows no event type `{}`", event.type_name))
+            .remedy("load a plugin that offers it; `sexton event-type list` shows what is known");
+        return Err(refusal.into());
+    }
+    tx.hot.types.insert(event.type_id);
+    Ok(())
+}
+
+fn key_in_use(tx: &Tx<'_>, event: &EventRow) -> std::result::Result<NotStored, NotStored> {
+    let key = event.key.as_deref().unwrap_or_default();
+    let Some((holder, state)) = open_event_with_key(tx, event.type_id, key)? else {
+        return Err(StoreError::new(ErrorKind::Engine, format!("the event {} is stored already", EventId(event.id))).into());
+    };
+    let refusal =
+        Refusal::new("INP008", Blame::Input, format!("the key `{key}` of `{}` is in use by event {}", event.type_name, EventId(holder)))
+            .expected("a key that no scheduled or paused event of this type has")
+            .found(format!("event {}, {}", EventId(holder), if state == state_number(EventState::Paused) { "paused" } else { "scheduled" }))
+            .remedy(format!("edit or cancel that event (`sexton event show {}`), or choose another key", EventId(holder)));
+    Ok(NotStored::KeyInUse(refusal))
+}
+
+/// The open event that has a key: id and state.
+pub(super) fn open_event_with_key(tx: &Tx<'_>, type_id: i64, key: &str) -> Result<Option<(i64, i64)>> {
+    let found = tx
+        .conn
+        .prepare_cached("SELECT id, state FROM events WHERE type = ?1 AND key = ?2 AND key IS NOT NULL AND state < 2")?
+        .query_row((type_id, key), |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    Ok(found)
+}
+
+/// Stores a batch, standing ones by their own rule, and its audit line.
+pub(super) fn schedule(tx: &mut Tx<'_>, rows: &[EventRow], by: &str, now: DateTime<Utc>) -> Result<()> {
+    for event in rows {
+        if event.standing_of.is_some() {
+            super::standing::put(tx, event, by, now)?;
+        } else {
+            insert(tx, event, by, micros(now))?;
+        }
+    }
+    let (Some(first), Some(last)) = (rows.first(), rows.last()) else {
+        return Ok(());
+    };
+    let mut detail = serde_json::json!({ "count": rows.len(), "event_type": first.type_name });
+    if rows.len() > 1 {
+        detail["last"] = EventId(last.id).to_string().into();
+    }
+    super::audit::add(tx, now, by, "event.schedule", &EventId(first.id).to_string(), &detail)
+}

@@ -1,0 +1,400 @@
+//! Settling ends of runs: the row, the run, the successor, the follow-ups and the event's state move together.
+//!
+//! Not the decision what follows: that is `sexton_core::decide::after_run`, asked with the rows of this transaction. What must
+//! hold: a stale token or epoch records a `lost` run and moves nothing else.
+
+use super::codec::{
+    cause_number, cause_of, from_json, from_json_or_default, instant, is_open, jitter, json, micros, outcome_number, row, small,
+    state_number, state_of,
+};
+use super::counters::{DEAD_LETTERS, RUNS};
+use super::hosts::is_current;
+use super::schedule::{EventRow, Fresh, NotStored, insert, insert_scheduled};
+use super::writer::Tx;
+use crate::error::StoreError;
+use crate::rows::{Lease, RunEnd, Settled};
+use chrono::{DateTime, Utc};
+use rusqlite::OptionalExtension;
+use serde_json::json as object;
+use serde_json::value::RawValue;
+use sexton_core::decide::{Consequence, End, Row, Standing, after_run};
+use sexton_core::{EventId, EventState, NewEvent, OccurrenceId, Outcome, ResourceEnd, RetryPolicy};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+type Result<T> = std::result::Result<T, StoreError>;
+
+/// Which code ran, and where.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Build {
+    pub(super) plugin: String,
+    pub(super) generation: i64,
+    pub(super) digest: String,
+    pub(super) placement: String,
+}
+
+/// An end as columns, made on the caller's thread.
+pub(super) struct Ended {
+    pub(super) event: i64,
+    pub(super) n: i64,
+    pub(super) token: i64,
+    pub(super) attempt: u32,
+    pub(super) started_at: Option<i64>,
+    pub(super) finished_at: i64,
+    pub(super) end: End,
+    pub(super) error: Option<String>,
+    pub(super) output: Option<String>,
+    pub(super) resources: Option<String>,
+    /// Resources that succeeded in this attempt.
+    pub(super) done: Vec<String>,
+    pub(super) build: Arc<Build>,
+    pub(super) follow_ups: Vec<EventRow>,
+}
+
+/// The columns of a batch of ends.
+pub(super) fn columns(ends: &[RunEnd]) -> Result<Vec<Ended>> {
+    let mut columns: Vec<Ended> = Vec::with_capacity(ends.len());
+    for end in ends {
+        let build =
+            Build { plugin: end.plugin.clone(), generation: end.generation, digest: end.digest.clone(), placement: end.placement.clone() };
+        let succeeded = |r: &&ResourceEnd| r.outcome == Outcome::Succeeded;
+        columns.push(Ended {
+            event: end.occurrence.event.0,
+            n: end.occurrence.n,
+            token: end.token,
+            attempt: end.attempt,
+            started_at: end.started_at.map(micros),
+            finished_at: micros(end.finished_at),
+            end: end.end.clone(),
+            error: end.error.clone(),
+            output: end.output.as_ref().map(|raw| raw.get().to_owned()),
+            resources: if end.resources.is_empty() { None } else { Some(json(&end.resources)?) },
+            done: end.resources.iter().filter(succeeded).map(|r| r.id.clone()).collect(),
+            build: Arc::new(build),
+            follow_ups: end.follow_ups.iter().map(EventRow::of).collect::<Result<_>>()?,
+        });
+    }
+    Ok(columns)
+}
+
+/// The occurrence and its event, as they are now.
+struct Rows {
+    type_id: i64,
+    lane: i64,
+    scheduled_for: i64,
+    due_at: i64,
+    cause: i64,
+    by_schedule: bool,
+    attempt: i64,
+    interruptions: i64,
+    resources_done: Option<String>,
+    event_state: i64,
+    schedule: String,
+    retry: Option<String>,
+    type_retry: Option<String>,
+    last_n: i64,
+    others_left: i64,
+}
+
+/// Settles a batch, in order.
+pub(super) fn settle(tx: &mut Tx<'_>, lease: &Lease, ends: &[Ended], now: DateTime<Utc>) -> Result<Vec<Settled>> {
+    let current = is_current(tx, lease)?;
+    let mut settled = Vec::with_capacity(ends.len());
+    for end in ends {
+        let rows = if current { rows_under(tx, end)? } else { None };
+        settled.push(match rows {
+            Some(rows) => conclude(tx, lease, &rows, end, now)?,
+            None => lost(tx, lease, end)?,
+        });
+    }
+    Ok(settled)
+}
+
+/// Settles one claimed occurrence whose process ended first. `None` if the claim is not its own.
+pub(super) fn interrupt(tx: &mut Tx<'_>, lease: &Lease, end: &Ended, now: DateTime<Utc>) -> Result<Option<Settled>> {
+    let Some(rows) = rows_under(tx, end)? else {
+        return Ok(None);
+    };
+    conclude(tx, lease, &rows, end, now).map(Some)
+}
+
+/// The rows, if the occurrence is claimed under this very token.
+fn rows_under(tx: &Tx<'_>, end: &Ended) -> Result<Option<Rows>> {
+    let mut select = tx.conn.prepare_cached(
+        "SELECT o.type, o.lane, o.scheduled_for, o.due_at, o.cause, o.by_schedule, o.attempt, o.interruptions, o.resources_done,
+                e.state, e.schedule, e.retry, t.retry, e.last_n,
+                (SELECT count(*) FROM occurrences x WHERE x.event = o.event AND x.n <> o.n AND x.state <> 3)
+         FROM occurrences o JOIN events e ON e.id = o.event JOIN event_types t ON t.id = o.type
+         WHERE o.event = ?1 AND o.n = ?2 AND o.token = ?3 AND o.state = 1",
+    )?;
+    let rows = select.query_row((end.event, end.n, end.token), |row| {
+        Ok(Rows {
+            type_id: row.get(0)?,
+            lane: row.get(1)?,
+            scheduled_for: row.get(2)?,
+            due_at: row.get(3)?,
+            cause: row.get(4)?,
+            by_schedule: row.get(5)?,
+            attempt: row.get(6)?,
+            interruptions: row.get(7)?,
+            resources_done: row.get(8)?,
+            event_state: row.get(9)?,
+            schedule: row.get(10)?,
+            retry: row.get(11)?,
+            type_retry: row.get(12)?,
+            last_n: row.get(13)?,
+            others_left: row.get(14)?,
+        })
+    });
+    Ok(rows.optional()?)
+}
+
+/// What the core says follows; or, if the schedule cannot say, the end as it is and the sentence to pause the event with.
+fn decide(rows: &Rows, end: &Ended, now: DateTime<Utc>) -> Result<(Consequence, Option<String>)> {
+    // `after_run` reads schedule and retry policy only: the rest of the wish stays unread on the writer's thread.
+    let wish = NewEvent {
+        event_type: String::new(),
+        schedule: from_json(&rows.schedule)?,
+        args: RawValue::NULL.to_owned(),
+        key: None,
+        description: None,
+        bot: None,
+        resources: Vec::new(),
+        labels: BTreeMap::new(),
+        priority: 0,
+        retry: rows.retry.as_deref().map(from_json).transpose()?,
+    };
+    let type_retry: Option<RetryPolicy> = rows.type_retry.as_deref().map(from_json).transpose()?;
+    let standing = Standing {
+        wish: &wish,
+        state: state_of(rows.event_state)?,
+        cause: cause_of(rows.cause)?,
+        by_schedule: rows.by_schedule,
+        scheduled_for: instant(rows.scheduled_for)?,
+        attempt: small(rows.attempt)?,
+        interruptions: small(rows.interruptions)?,
+        type_retry: type_retry.as_ref(),
+        others_left: rows.others_left,
+        jitter: jitter(end.event, end.n, rows.attempt),
+    };
+    match after_run(&standing, &end.end, now) {
+        Ok(consequence) => Ok((consequence, None)),
+        Err(refusal) => {
+            let outcome = match end.end {
+                End::Succeeded => Outcome::Succeeded,
+                End::Failed { .. } => Outcome::Failed,
+                End::Snoozed { .. } => Outcome::Snoozed,
+                End::Cancelled => Outcome::Cancelled,
+                End::Interrupted => Outcome::Interrupted,
+            };
+            let state = Some(EventState::Paused);
+            Ok((Consequence { outcome, row: Row::Gone, successor: None, skipped: 0, state }, Some(refusal.to_string())))
+        }
+    }
+}
+
+fn conclude(tx: &mut Tx<'_>, lease: &Lease, rows: &Rows, end: &Ended, now: DateTime<Utc>) -> Result<Settled> {
+    let (consequence, no_successor) = decide(rows, end, now)?;
+    let place = Place { type_id: rows.type_id, scheduled_for: rows.scheduled_for, due_at: rows.due_at };
+    record(tx, lease, &place, end, consequence.outcome)?;
+    let state = consequence.state.unwrap_or(state_of(rows.event_state)?);
+    let held = state == EventState::Paused;
+    move_row(tx, rows, end, &consequence.row, held)?;
+    let mut next_due = match &consequence.row {
+        Row::Again { due_at, .. } if !held => Some(*due_at),
+        _ => None,
+    };
+    if let Some(at) = consequence.successor {
+        let (n, scheduled_for) = (rows.last_n + 1, micros(at));
+        insert_scheduled(tx, &Fresh { event: end.event, n, type_id: rows.type_id, lane: rows.lane, scheduled_for, held })?;
+        next_due = next_due.or((!held).then_some(at));
+    }
+    move_event(tx, rows, end, &consequence, no_successor.as_deref())?;
+    if let Some(reason) = no_successor {
+        let detail = object!({ "reason": reason, "occurrence": OccurrenceId { event: EventId(end.event), n: end.n } });
+        super::audit::add(tx, now, "host", "event.pause", &EventId(end.event).to_string(), &detail)?;
+    }
+    if consequence.outcome == Outcome::Succeeded {
+        follow_up(tx, end, now)?;
+    }
+    Ok(Settled { outcome: consequence.outcome, next_due, state })
+}
+
+/// What becomes of the occurrence's own row.
+fn move_row(tx: &mut Tx<'_>, rows: &Rows, end: &Ended, to: &Row, held: bool) -> Result<()> {
+    match to {
+        Row::Gone => {
+            tx.conn.prepare_cached("DELETE FROM occurrences WHERE event = ?1 AND n = ?2")?.execute((end.event, end.n))?;
+        }
+        Row::Again { due_at, cause, attempt, interruptions } => {
+            let state = if held { row::HELD } else { row::WAITING };
+            tx.conn
+                .prepare_cached(
+                    "UPDATE occurrences SET state = ?3, due_at = ?4, cause = ?5, attempt = ?6, interruptions = ?7, resources_done = ?8,
+                                            host = NULL, token = NULL WHERE event = ?1 AND n = ?2",
+                )?
+                .execute(rusqlite::params![
+                    end.event,
+                    end.n,
+                    state,
+                    micros(*due_at),
+                    cause_number(*cause),
+                    attempt,
+                    interruptions,
+                    all_done(rows, end)?
+                ])?;
+        }
+        Row::DeadLetter { reason } => {
+            tx.conn
+                .prepare_cached(
+                    "UPDATE occurrences SET state = 3, dead = ?3, resources_done = ?4, host = NULL, token = NULL WHERE event = ?1 AND n = ?2",
+                )?
+                .execute((end.event, end.n, reason, all_done(rows, end)?))?;
+            tx.hot.deltas.add(rows.type_id, DEAD_LETTERS, 1);
+        }
+    }
+    Ok(())
+}
+
+/// Resources that succeeded in this attempt or an earlier one.
+fn all_done(rows: &Rows, end: &Ended) -> Result<Option<String>> {
+    if end.done.is_empty() {
+        return Ok(rows.resources_done.clone());
+    }
+    let mut done: Vec<String> = from_json_or_default(rows.resources_done.as_deref())?;
+    for id in &end.done {
+        if !done.contains(id) {
+            done.push(id.clone());
+        }
+    }
+    json(&done).map(Some)
+}
+
+fn move_event(tx: &mut Tx<'_>, rows: &Rows, end: &Ended, consequence: &Consequence, no_successor: Option<&str>) -> Result<()> {
+    let from = state_of(rows.event_state)?;
+    let to = consequence.state.unwrap_or(from);
+    let reason = match &consequence.row {
+        Row::DeadLetter { reason } if to == EventState::Discarded => Some(reason.as_str()),
+        _ => no_successor,
+    };
+    if to == from && consequence.successor.is_none() && consequence.skipped == 0 && reason.is_none() {
+        return Ok(());
+    }
+    tx.conn
+        .prepare_cached(
+            "UPDATE events SET state = ?2, last_n = last_n + ?3, skipped = skipped + ?4, finished_at = coalesce(finished_at, ?5),
+                               reason = coalesce(?6, reason) WHERE id = ?1",
+        )?
+        .execute((
+            end.event,
+            state_number(to),
+            i64::from(consequence.successor.is_some()),
+            consequence.skipped,
+            (!is_open(to)).then_some(end.finished_at),
+            reason,
+        ))?;
+    if to != from {
+        tx.hot.deltas.moved(rows.type_id, Some(from), Some(to));
+    }
+    Ok(())
+}
+
+/// Stores what the run scheduled. A key taken since it was checked must not hold up the batch for ever: that one is left out, and the
+/// audit says so.
+fn follow_up(tx: &mut Tx<'_>, end: &Ended, now: DateTime<Utc>) -> Result<()> {
+    let by = format!("plugin:{}", end.build.plugin);
+    let mut stored = 0;
+    for event in &end.follow_ups {
+        match insert(tx, event, &by, micros(now)) {
+            Ok(()) => stored += 1,
+            Err(NotStored::KeyInUse(refusal)) => {
+                let detail =
+                    object!({ "occurrence": occurrence(end), "event_type": event.type_name, "code": refusal.code, "why": refusal.message });
+                super::audit::add(tx, now, &by, "event.schedule.refused", &EventId(event.id).to_string(), &detail)?;
+            }
+            Err(NotStored::Error(error)) => return Err(error),
+        }
+    }
+    if let (Some(first), 1..) = (end.follow_ups.first(), stored) {
+        let detail = object!({ "count": stored, "event_type": first.type_name, "occurrence": occurrence(end) });
+        super::audit::add(tx, now, &by, "event.schedule", &EventId(first.id).to_string(), &detail)?;
+    }
+    Ok(())
+}
+
+fn occurrence(end: &Ended) -> String {
+    OccurrenceId { event: EventId(end.event), n: end.n }.to_string()
+}
+
+/// What a run repeats of its occurrence.
+struct Place {
+    type_id: i64,
+    scheduled_for: i64,
+    due_at: i64,
+}
+
+fn record(tx: &mut Tx<'_>, lease: &Lease, place: &Place, end: &Ended, outcome: Outcome) -> Result<()> {
+    let build = build_number(tx, &end.build)?;
+    tx.conn
+        .prepare_cached(
+            "INSERT INTO runs (event, n, type, attempt, outcome, scheduled_for, due_at, started_at, finished_at, build, host, error, output,
+                               resources)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+        )?
+        .execute(rusqlite::params![
+            end.event,
+            end.n,
+            place.type_id,
+            end.attempt,
+            outcome_number(outcome),
+            place.scheduled_for,
+            place.due_at,
+            end.started_at,
+            end.finished_at,
+            build,
+            lease.host,
+            end.error,
+            end.output,
+            end.resources
+        ])?;
+    tx.hot.deltas.add(place.type_id, RUNS, 1);
+    Ok(())
+}
+
+fn build_number(tx: &mut Tx<'_>, build: &Arc<Build>) -> Result<i64> {
+    if let Some(number) = tx.hot.builds.get(build) {
+        return Ok(*number);
+    }
+    tx.conn.execute(
+        "INSERT INTO builds (plugin, generation, digest, placement) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
+        (&build.plugin, build.generation, &build.digest, &build.placement),
+    )?;
+    let number = tx.conn.query_row(
+        "SELECT id FROM builds WHERE generation = ?2 AND plugin = ?1 AND digest = ?3 AND placement = ?4",
+        (&build.plugin, build.generation, &build.digest, &build.placement),
+        |row| row.get(0),
+    )?;
+    tx.hot.builds.insert(Arc::clone(build), number);
+    Ok(number)
+}
+
+/// Records a run under a stale token. If its event is gone altogether there is nothing left to record it on.
+fn lost(tx: &mut Tx<'_>, lease: &Lease, end: &Ended) -> Result<Settled> {
+    let place = tx
+        .conn
+        .prepare_cached(
+            "SELECT e.type, e.state,
+                    coalesce(o.scheduled_for, (SELECT r.scheduled_for FROM runs r WHERE r.event = e.id AND r.n = ?2 LIMIT 1), ?3),
+                    coalesce(o.due_at, (SELECT r.due_at FROM runs r WHERE r.event = e.id AND r.n = ?2 LIMIT 1), ?3)
+             FROM events e LEFT JOIN occurrences o ON o.event = e.id AND o.n = ?2 WHERE e.id = ?1",
+        )?
+        .query_row((end.event, end.n, end.started_at.unwrap_or(end.finished_at)), |row| {
+            Ok((row.get::<_, i64>(1)?, Place { type_id: row.get(0)?, scheduled_for: row.get(2)?, due_at: row.get(3)? }))
+        })
+        .optional()?;
+    let Some((state, place)) = place else {
+        return Ok(Settled { outcome: Outcome::Lost, next_due: None, state: EventState::Cancelled });
+    };
+    record(tx, lease, &place, end, Outcome::Lost)?;
+    Ok(Settled { outcome: Outcome::Lost, next_due: None, state: state_of(state)? })
+}
