@@ -12,8 +12,9 @@ use std::time::Duration;
 
 /// An occurrence whose process died this often with it becomes a dead letter.
 pub const POISON_INTERRUPTIONS: u32 = 5;
-/// Skipped instants of a cron expression are counted up to this many at once; a grid is counted exactly.
-pub const SKIPPED_MAX: i64 = 10_000;
+
+/// No more than this is counted as skipped at once: thirty years of a second's rhythm.
+pub const SKIPPED_MAX: i64 = 1_000_000_000;
 
 /// What a job said, or what became of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,6 +122,13 @@ pub fn after_run(s: &Standing<'_>, end: &End, now: DateTime<Utc>) -> Result<Cons
     Ok(Consequence { state: state_at_the_end(s, &unchanged.row), ..unchanged })
 }
 
+/// What follows when [`after_run`] was refused by the schedule: the row and the outcome as ever, no successor, and the event paused until
+/// somebody mends its schedule and resumes it.
+#[must_use]
+pub fn without_successor(s: &Standing<'_>, end: &End, now: DateTime<Utc>) -> Consequence {
+    Consequence { outcome: outcome_of(end), row: row_after(s, end, now), successor: None, skipped: 0, state: Some(EventState::Paused) }
+}
+
 fn outcome_of(end: &End) -> Outcome {
     match end {
         End::Succeeded => Outcome::Succeeded,
@@ -186,7 +194,7 @@ fn later(now: DateTime<Utc>, delay: Duration) -> DateTime<Utc> {
 pub struct Replanned {
     /// Its next instant, after `now`. `None`: it has no further one.
     pub next: Option<DateTime<Utc>>,
-    /// Its instants that nobody will run: after the reference, up to and including `now`. Counted up to [`SKIPPED_MAX`].
+    /// Its instants that nobody will run: after the reference, up to and including `now`.
     pub skipped: i64,
 }
 

@@ -7,6 +7,7 @@ mod civil;
 mod cron;
 pub mod duration;
 pub mod instant;
+mod tally;
 mod text;
 mod words;
 pub mod zone;
@@ -115,24 +116,19 @@ impl Schedule {
         Ok(next.filter(|next| instant::is_in_reach(*next)))
     }
 
-    /// How many instants lie after `after`, up to and including `until`. A grid is counted by arithmetic; an expression is walked, and the
-    /// answer is `most` if there are more.
+    /// How many instants lie after `after`, up to and including `until`, or `most` if there are more: by arithmetic, never by walking them.
+    /// An expression is counted over a hundred years at most; `After` has no instants of its own to count.
     pub fn count(&self, after: DateTime<Utc>, until: DateTime<Utc>, most: i64) -> Result<i64, Refusal> {
-        match self {
-            Self::Once { .. } | Self::After { .. } | Self::Manual => Ok(0),
-            Self::Every { step, anchor } => Ok(grid_points(*step, anchor.unwrap_or(DateTime::UNIX_EPOCH), after, until)),
-            Self::Cron { .. } => {
-                let (mut count, mut last) = (0, after);
-                while count < most {
-                    match self.next_after(last)?.filter(|next| *next <= until) {
-                        Some(next) => last = next,
-                        None => break,
-                    }
-                    count += 1;
-                }
-                Ok(count)
+        let count = match self {
+            Self::Once { .. } | Self::After { .. } | Self::Manual => 0,
+            Self::Every { step, anchor } => grid_points(*step, anchor.unwrap_or(DateTime::UNIX_EPOCH), after, until),
+            Self::Cron { expression, tz } => {
+                let plan = cron::plan(expression, tz)?;
+                let span = to_jiff(after.max(instant::earliest())).zip(to_jiff(until.min(instant::last())));
+                span.map_or(0, |(after, until)| plan.count(after, until))
             }
-        }
+        };
+        Ok(count.min(most))
     }
 
     /// Up to `n` instants after `after` (at most [`UPCOMING_MAX`]), for previews. `After` is walked as if every run took no time; `Once`

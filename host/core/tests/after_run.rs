@@ -3,7 +3,7 @@
 //! Not a test of instants (`times`). What must hold: no cell is empty, and no combination is missing.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use sexton_core::decide::{End, POISON_INTERRUPTIONS, Replanned, Row, SKIPPED_MAX, Standing, after_run, replan};
+use sexton_core::decide::{End, POISON_INTERRUPTIONS, Replanned, Row, Standing, after_run, replan, without_successor};
 use sexton_core::{Cause, EventState, NewEvent, Outcome, RetryPolicy, Schedule};
 use std::time::Duration;
 
@@ -174,7 +174,7 @@ fn missed_instants_are_counted_and_never_run() {
         ("a year of seconds", &every, "2026-01-01T00:00:00Z", "2027-01-01T00:00:00Z", "2027-01-01T00:00:01Z", 31_536_000),
         ("three hours down", &cron, "2027-05-01T01:00:00Z", "2027-05-01T04:30:00Z", "2027-05-01T05:00:00Z", 3),
         ("the clock was set back", &cron, "2027-05-01T04:00:00Z", "2027-05-01T01:30:00Z", "2027-05-01T05:00:00Z", 0),
-        ("more than is counted", &secondly, "2026-01-01T00:00:00Z", "2027-01-01T00:00:00Z", "2027-01-01T00:00:01Z", SKIPPED_MAX),
+        ("a year of seconds, by cron", &secondly, "2026-01-01T00:00:00Z", "2027-01-01T00:00:00Z", "2027-01-01T00:00:01Z", 31_536_000),
     ] {
         let plan = replan(schedule, at(after), at(now)).expect(what);
         assert_eq!(plan, Replanned { next: Some(at(next)), skipped }, "{what}");
@@ -198,6 +198,9 @@ fn a_schedule_that_cannot_say_its_next_instant_is_an_error_only_when_asked() {
     let given = standing(&wish, EventState::Scheduled, true, 0);
     assert_eq!(after_run(&given, &End::Succeeded, at(NOW)).map_err(|refusal| refusal.code), Err("INP004".to_owned()));
     assert!(after_run(&given, &End::Failed { permanent: false }, at(NOW)).is_ok(), "a retry asks no schedule");
+    let then = without_successor(&given, &End::Failed { permanent: true }, at(NOW));
+    assert!(matches!(then.row, Row::DeadLetter { .. }), "a dead letter is kept whatever the schedule says");
+    assert_eq!((then.outcome, then.state, then.successor), (Outcome::Failed, Some(EventState::Paused), None));
     let cancelled = standing(&wish, EventState::Cancelled, true, 0);
     assert!(after_run(&cancelled, &End::Succeeded, at(NOW)).is_ok());
 }

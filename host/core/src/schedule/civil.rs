@@ -26,10 +26,10 @@ impl Plan {
     /// Every civil time at or before the one the search starts from gives an instant at or before `after`, every later one a later instant:
     /// so the first match is the answer.
     fn next_fixed(&self, after: Timestamp, here: Civil, offset: Offset) -> Option<Timestamp> {
-        let from = match fold_at(&self.zone, here) {
-            // In the second pass everything up to the fold's end has had its turn in the first.
-            Some(fold) if fold.second == offset => fold_end(&self.zone, after, &fold)?.checked_sub(SignedDuration::from_secs(1)).ok()?,
-            _ => here,
+        // In the second pass of a fold everything up to its end has had its turn in the first.
+        let from = match second_pass_end(&self.zone, after, here, offset) {
+            Some(end) => end.checked_sub(SignedDuration::from_secs(1)).ok()?,
+            None => here,
         };
         let next = self.pattern.next(from, false)?;
         match self.zone.to_ambiguous_timestamp(next).offset() {
@@ -80,7 +80,7 @@ struct Fold {
     second: Offset,
 }
 
-fn floor_to_second(civil: Civil) -> Civil {
+pub(super) fn floor_to_second(civil: Civil) -> Civil {
     civil.with().subsec_nanosecond(0).build().unwrap_or(civil)
 }
 
@@ -91,12 +91,12 @@ fn fold_at(zone: &TimeZone, civil: Civil) -> Option<Fold> {
     }
 }
 
-/// The civil time at which the fold around `at` (an instant of its second pass) ends.
-fn fold_end(zone: &TimeZone, at: Timestamp, fold: &Fold) -> Option<Civil> {
-    let just_past = at.checked_add(SignedDuration::from_nanos(1)).ok()?;
-    let back = zone.preceding(just_past).take(TRANSITIONS_MAX).find(|transition| {
-        transition.offset() == fold.second
-            && transition.timestamp().checked_sub(SignedDuration::from_nanos(1)).is_ok_and(|before| zone.to_offset(before) == fold.first)
+/// If `at`, with its civil time and offset, lies in the second pass of a fold: the civil time at which the fold ends.
+pub(super) fn second_pass_end(zone: &TimeZone, at: Timestamp, here: Civil, offset: Offset) -> Option<Civil> {
+    let fold = fold_at(zone, here).filter(|fold| fold.second == offset)?;
+    let nano = SignedDuration::from_nanos(1);
+    let back = zone.preceding(at.checked_add(nano).ok()?).take(TRANSITIONS_MAX).find(|change| {
+        change.offset() == fold.second && change.timestamp().checked_sub(nano).is_ok_and(|before| zone.to_offset(before) == fold.first)
     })?;
     Some(fold.first.to_datetime(back.timestamp()))
 }

@@ -52,6 +52,12 @@ pub fn is_in_reach(instant: DateTime<Utc>) -> bool {
     (FIRST_SECOND..=LAST_SECOND).contains(&instant.timestamp())
 }
 
+/// The first instant that schedules reach.
+#[must_use]
+pub fn earliest() -> DateTime<Utc> {
+    DateTime::from_timestamp(FIRST_SECOND, 0).expect("a constant within the calendar")
+}
+
 /// The last instant that schedules reach.
 #[must_use]
 pub fn last() -> DateTime<Utc> {
