@@ -99,3 +99,10 @@ pub struct LogRecord<'a> {
     /// Source line; 0 if unknown.
     pub line: u32,
 }
+
+impl abi_stable::library::RootModule for PluginRoot_Ref {
+    abi_stable::declare_root_module_statics! {PluginRoot_Ref}
+    const BASE_NAME: &'static str = "sexton_plugin";
+    const NAME: &'static str = "sexton_plugin";
+    const VERSION_STRINGS: abi_stable::sabi_types::VersionStrings = abi_stable::package_version_strings!();
+}
