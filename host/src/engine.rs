@@ -3,19 +3,47 @@
 //! It does not load plugins (it reads the registry's snapshots) and decides nothing itself (`sexton-core` does). What must hold: a started
 //! run has a slot in the flight record until its settlement is durable.
 
-use crate::registry::Registry;
+pub mod act;
+pub mod alter;
+pub mod calls;
+pub mod claimer;
+pub mod due;
+pub mod duty;
+pub mod executor;
+pub mod inbound;
+pub mod intake;
+pub mod limits;
+pub mod observe;
+pub mod recover;
+pub mod scheduler;
+pub mod schema;
+pub mod settler;
+pub mod shared;
+pub mod stop;
+pub mod table;
+pub mod wake;
+
+use crate::engine::observe::HostEvent;
+use crate::engine::scheduler::{Message, Scheduler};
+use crate::engine::shared::{Door, Parts, Shared};
+use crate::engine::stop::Duties;
+use crate::problem;
+use crate::registry::{Registry, Serving};
 use chrono::{DateTime, Utc};
+use parking_lot::Mutex;
 use serde::Serialize;
 use serde_json::Value;
-use sexton_core::{Event, EventId, NewEvent, OccurrenceId, Refusal};
+use sexton_core::{Blame, Event, EventId, NewEvent, OccurrenceId, Refusal};
 use sexton_loader::flight::{FlightRecord, Left};
-use sexton_loader::seam::Stamped;
+use sexton_loader::seam::{Order, Stamped};
 use sexton_plugin_api::wire::{Bot, Resource, StandingEvent};
 use sexton_store::Store;
 use sexton_store::rows::{Actor, Change, Lease};
 use sexton_store::store::StandingOffer;
-use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
+use tokio::sync::broadcast;
 
 /// What the engine stands on.
 pub struct Ground {
@@ -32,8 +60,11 @@ pub struct Ground {
 }
 
 /// A handle; clones share one engine.
-#[derive(Clone)]
-pub struct Engine {}
+#[derive(Clone, Debug)]
+pub struct Engine {
+    shared: Arc<Shared>,
+    duties: Arc<Mutex<Option<Duties>>>,
+}
 
 /// An event as accepted.
 #[derive(Clone, Debug, Serialize)]
@@ -95,49 +126,144 @@ pub struct ActionCall {
 
 impl Engine {
     /// Resolves what an earlier life left (`recover`) and starts the threads. Types may be served later.
-    pub fn start(_ground: Ground) -> Result<Self, Refusal> {
-        Err(Refusal::new("HST000", sexton_core::Blame::Bug, "not built"))
+    pub fn start(ground: Ground) -> Result<Self, Refusal> {
+        recover::recover(&ground)?;
+        let wake = wake::Wake::new().map_err(|e| problem::stopped_duty("scheduler").found(format!("no timer can be had: {e}")))?;
+        let (inbox, messages) = mpsc::channel();
+        let (endings, ended) = mpsc::channel();
+        let (calls, asked) = mpsc::channel();
+        let (errands, sent_for) = mpsc::channel();
+        let door = Door { inbox, bell: wake.bell() };
+        let shared = Arc::new(Shared::new(Parts { ground, door: door.clone(), endings, calls }));
+        let health = &shared.health;
+
+        let (own, asked) = (Arc::clone(&shared), Arc::new(Mutex::new(asked)));
+        let settler = duty::spawn("settler", health, move || settler::run(&own, &ended))?;
+        let own = Arc::clone(&shared);
+        let claimer = duty::spawn("claimer", health, move || claimer::run(&own, &sent_for, &door))?;
+        let own = Arc::clone(&shared);
+        let scheduler = duty::spawn("scheduler", health, move || Scheduler::new(own, messages, wake, errands).run())?;
+        let mut calls = Vec::new();
+        for _ in 0..calls::THREADS {
+            let (own, asked) = (Arc::clone(&shared), Arc::clone(&asked));
+            calls.push(duty::spawn("calls", health, move || calls::run(&own, &asked))?);
+        }
+        let duties = Duties { scheduler, claimer, settler, calls };
+        Ok(Self { shared, duties: Arc::new(Mutex::new(Some(duties))) })
     }
 
     /// Validates (type known, args by schema, schedule), stores, and rings the due queue. All or nothing. With several events a refusal
-    /// names the place: `event 3: …`.
-    pub fn schedule(&self, _events: Vec<NewEvent>, _by: &Actor) -> Result<Vec<Accepted>, Refusal> {
-        Err(Refusal::new("HST000", sexton_core::Blame::Bug, "not built"))
+    /// names the place, counted from 1: `event 3: …`.
+    pub fn schedule(&self, events: Vec<NewEvent>, by: &Actor) -> Result<Vec<Accepted>, Refusal> {
+        if events.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (mut accepted, mut intentions) = (Vec::with_capacity(events.len()), Vec::with_capacity(events.len()));
+        for intake::Admitted { intention, unresolved, notes } in intake::admit(&self.shared, events)? {
+            accepted.push(Accepted { id: intention.id, next_run_at: intention.first, unresolved, notes });
+            intentions.push(intention);
+        }
+        calls::store(&self.shared, &intentions, by)?;
+        Ok(accepted)
     }
 
     /// Validates a standing event of a batch against the compiled schema of its type, settles its schedule and gives it an id, so that it
     /// can go into `Store::publish`.
-    pub fn standing(&self, _event: &StandingEvent, _validator: &jsonschema::Validator) -> Result<StandingOffer, Refusal> {
-        Err(Refusal::new("HST000", sexton_core::Blame::Bug, "not built"))
+    pub fn standing(&self, event: &StandingEvent, validator: &jsonschema::Validator) -> Result<StandingOffer, Refusal> {
+        intake::admit_standing(&self.shared, event, validator)
     }
 
     /// Changes one event: its entries are out of the due queue before the answer.
-    pub fn alter(&self, _id: EventId, _change: Change, _by: &Actor) -> Result<Altered, Refusal> {
-        Err(Refusal::new("HST000", sexton_core::Blame::Bug, "not built"))
+    pub fn alter(&self, id: EventId, change: Change, by: &Actor) -> Result<Altered, Refusal> {
+        alter::alter(&self.shared, id, change, by)
     }
 
-    /// Runs under way.
+    /// Runs under way, the longest first.
     #[must_use]
     pub fn in_flight(&self) -> Vec<InFlight> {
-        Vec::new()
+        let rows = self.shared.table.rows();
+        let mut runs: Vec<InFlight> = rows.under_way().map(|(_, running)| view(running)).collect();
+        drop(rows);
+        runs.sort_by_key(|r| (r.started_at, r.occurrence));
+        runs
+    }
+
+    /// Runs under way of one generation.
+    #[must_use]
+    pub fn load_of(&self, generation: i64) -> usize {
+        self.shared.table.rows().load(generation)
     }
 
     /// Asks a run to stop. Refused if it is not under way.
-    pub fn cancel_run(&self, _occurrence: OccurrenceId) -> Result<(), Refusal> {
-        Err(Refusal::new("HST000", sexton_core::Blame::Bug, "not built"))
+    pub fn cancel_run(&self, occurrence: OccurrenceId) -> Result<(), Refusal> {
+        let mut rows = self.shared.table.rows();
+        let running = rows.runs.iter_mut().find(|(_, r)| r.occurrence.id == occurrence && r.phase != table::Phase::Ended);
+        let Some((number, running)) = running else {
+            return Err(Refusal::new("INP012", Blame::Input, format!("no run of `{occurrence}` is under way"))
+                .remedy("`sexton run list` shows the runs that ended; `sexton event cancel` ends an event that waits"));
+        };
+        running.cancelling = true;
+        // A generation that is gone says so itself, and its runs are interrupted.
+        let _ = running.serving.orders.send(Order::Cancel { run: *number });
+        Ok(())
     }
 
-    /// Calls an action and waits for it; answers the ids of events that it scheduled.
-    pub fn act(&self, _call: ActionCall, _by: &Actor) -> Result<Vec<EventId>, Refusal> {
-        Err(Refusal::new("HST000", sexton_core::Blame::Bug, "not built"))
+    /// Calls an action and waits for it (at most ten minutes); answers the ids of events that it scheduled.
+    pub fn act(&self, call: ActionCall, by: &Actor) -> Result<Vec<EventId>, Refusal> {
+        act::act(&self.shared, call, by, limits::ACTION_WAIT)
     }
 
     /// The registry was swapped: look again at what is served.
-    pub fn registry_changed(&self) {}
+    pub fn registry_changed(&self) {
+        self.shared.table.remember(&self.shared.registry.now());
+        // A scheduler that has stopped is in `health`.
+        let _ = self.shared.door.send(Message::RegistryChanged);
+    }
 
     /// Takes a report that concerns runs, actions or calls (`Started Done Refused Acted Call`), or the `Gone` of a generation.
-    pub fn report(&self, _stamped: Stamped) {}
+    pub fn report(&self, stamped: Stamped) {
+        inbound::take(&self.shared, stamped);
+    }
 
-    /// Takes no new runs, waits `drain` for the running, asks them to stop, waits `grace`, settles what ended, gives claims back.
-    pub fn stop(&self, _drain: Duration, _grace: Duration) {}
+    /// Which plugin a generation is of, and the occurrence that a run number stands for: what a log line needs.
+    #[must_use]
+    pub fn who(&self, generation: i64, run: u64) -> (Option<Arc<Serving>>, Option<OccurrenceId>) {
+        let rows = self.shared.table.rows();
+        (rows.serving(generation), rows.runs.get(&run).map(|r| r.occurrence.id))
+    }
+
+    /// Hears of everything that happens from now on; a slow listener loses the oldest.
+    #[must_use]
+    pub fn watch(&self) -> broadcast::Receiver<Arc<HostEvent>> {
+        self.shared.observers.watch()
+    }
+
+    /// The duty that has stopped, if one did: the host is to be restarted.
+    #[must_use]
+    pub fn health(&self) -> Option<Refusal> {
+        self.shared.health.problem()
+    }
+
+    /// Takes no new runs, waits `drain` for the running, asks them to stop, waits `grace`, settles what ended, gives claims back. A second
+    /// call waits for the first.
+    pub fn stop(&self, drain: Duration, grace: Duration) {
+        self.shared.stopping.store(true, Ordering::SeqCst);
+        let mut duties = self.duties.lock();
+        if let Some(duties) = duties.take() {
+            stop::stop(&self.shared, duties, drain, grace);
+        }
+    }
+}
+
+fn view(running: &table::Running) -> InFlight {
+    InFlight {
+        occurrence: running.occurrence.id,
+        event_type: running.occurrence.wish.event_type.clone(),
+        plugin: running.serving.plugin.clone(),
+        generation: running.serving.generation,
+        attempt: running.occurrence.attempt,
+        started_at: running.entered_at.unwrap_or(running.handed_at),
+        cancelling: running.cancelling,
+        progress: running.progress.clone(),
+    }
 }

@@ -5,6 +5,9 @@
 
 #![forbid(unsafe_code)]
 
+pub mod clock;
 pub mod engine;
+pub mod problem;
 pub mod registry;
+pub mod reports;
 pub mod supervisor;

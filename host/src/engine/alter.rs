@@ -1,0 +1,61 @@
+//! Verbs on one event: frozen first, changed in the store, thawed after.
+//!
+//! Not the rules of the states (the store refuses). What must hold: after the answer nothing old of the event starts, and what already runs is
+//! named in it.
+
+use crate::clock;
+use crate::engine::scheduler::{Frozen, Message};
+use crate::engine::shared::Shared;
+use crate::engine::{Altered, limits, schema};
+use crate::problem;
+use sexton_core::{Blame, EventId, Refusal};
+use sexton_store::rows::{Actor, Change, Edit};
+use std::sync::mpsc;
+
+/// Thaws on every way out, so that a panic in the store does not hold the event for ever.
+struct Ice<'a>(&'a Shared, EventId);
+
+impl Drop for Ice<'_> {
+    fn drop(&mut self) {
+        // Without a scheduler nothing starts, frozen or not.
+        let _ = self.0.door.send(Message::Thaw { event: self.1 });
+    }
+}
+
+/// Changes one event.
+pub fn alter(shared: &Shared, id: EventId, change: Change, by: &Actor) -> Result<Altered, Refusal> {
+    let change = match change {
+        Change::Edit(edit) => Change::Edit(Box::new(admit_edit(shared, id, *edit)?)),
+        other => other,
+    };
+    let (reply, answer) = mpsc::channel();
+    shared.door.send(Message::Freeze { event: id, reply })?;
+    let Frozen { unsettled, under_way } = answer.recv().map_err(|_| problem::stopped_duty("scheduler"))?;
+    let _ice = Ice(shared, id);
+    let stored = shared.store.alter(&shared.lease, id, &change, &unsettled, by, clock::now());
+    Ok(Altered { event: stored.map_err(|e| problem::from_store(&e))?, running: under_way })
+}
+
+/// What an edit brings is held to the same rules as what is scheduled.
+fn admit_edit(shared: &Shared, id: EventId, mut edit: Edit) -> Result<Edit, Refusal> {
+    let event = shared.store.event(id).map_err(|e| problem::from_store(&e))?.ok_or_else(|| no_such_event(id))?;
+    limits::at_most("the description (bytes)", limits::DESCRIPTION_BYTES, edit.description.as_ref().map_or(0, String::len))?;
+    if let Some(labels) = &edit.labels {
+        limits::check_labels(labels)?;
+    }
+    if let Some(args) = &edit.args {
+        limits::at_most("the arguments (bytes)", limits::ARGS_BYTES, args.get().len())?;
+        let snapshot = shared.registry.now();
+        let name = &event.wish.event_type;
+        let known = snapshot.types.get(name).ok_or_else(|| super::intake::unknown_type(&snapshot, name))?;
+        schema::check(name, &known.args_schema, &known.validator, args.get())?;
+    }
+    if let Some(schedule) = edit.schedule.take() {
+        edit.schedule = Some(schedule.settle(clock::now())?);
+    }
+    Ok(edit)
+}
+
+fn no_such_event(id: EventId) -> Refusal {
+    Refusal::new("INP009", Blame::Input, format!("there is no event `{id}`")).remedy("`sexton event list` shows those that are there")
+}

@@ -1,0 +1,178 @@
+//! The executor: takes what is due from the queue to the generation that serves its type at this moment.
+//!
+//! It runs on the scheduler's thread and waits for nothing. What must hold: a slot of the flight record is filled before a run is handed over;
+//! what cannot be handed over keeps its place, or is given back if nobody serves it.
+
+use crate::engine::scheduler::Scheduler;
+use crate::engine::settler;
+use crate::engine::table::{Phase, Running};
+use crate::registry::{Serving, Snapshot};
+use chrono::{DateTime, Utc};
+use sexton_core::{Occurrence, TypeId};
+use sexton_loader::flight::Slot;
+use sexton_loader::seam::Order;
+use sexton_plugin_api::wire::{Bot, Resource, RunOrder};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// A generation, how much more it takes now, and what it is to be handed.
+struct Lane {
+    serving: Arc<Serving>,
+    room: usize,
+    runs: Vec<(u64, Running)>,
+    orders: Vec<RunOrder>,
+}
+
+impl Scheduler {
+    /// Starts what is due, as far as slots and generations have room.
+    pub(super) fn start_due(&mut self, now: DateTime<Utc>) {
+        if self.queue.ready_len() == 0 {
+            self.shared.table.starved.store(false, Ordering::SeqCst);
+            return;
+        }
+        // Before room is measured: who makes room after that rings.
+        self.shared.table.starved.store(true, Ordering::SeqCst);
+        let snapshot = self.shared.registry.now();
+        let (types, mut lanes) = self.lanes(&snapshot);
+        self.fill(&types, &mut lanes, now);
+        for lane in lanes.into_values() {
+            self.hand_over(lane);
+        }
+        if self.queue.ready_len() == 0 {
+            self.shared.table.starved.store(false, Ordering::SeqCst);
+        }
+    }
+
+    /// Resolves the types of which something is due; gives back what nobody serves.
+    fn lanes(&mut self, snapshot: &Snapshot) -> (Vec<(TypeId, i64)>, HashMap<i64, Lane>) {
+        let (mut types, mut lanes, mut unserved) = (Vec::new(), HashMap::new(), Vec::new());
+        let rows = self.shared.table.rows();
+        for of in self.queue.ready_types() {
+            let serving = snapshot.by_id.get(&of).and_then(|t| t.serving.as_ref()).filter(|s| rows.is_open(s.generation));
+            let Some(serving) = serving else {
+                unserved.push(of);
+                continue;
+            };
+            types.push((of, serving.generation));
+            lanes.entry(serving.generation).or_insert_with(|| Lane {
+                serving: Arc::clone(serving),
+                room: serving.in_flight_max.max(1).saturating_sub(rows.load(serving.generation)),
+                runs: Vec::new(),
+                orders: Vec::new(),
+            });
+        }
+        drop(rows);
+        for of in unserved {
+            let claims = self.queue.take_ready(of);
+            tracing::debug!(type_id = of.0, claims = claims.len(), "nobody serves the type: given back");
+            self.give_back(claims);
+        }
+        (types, lanes)
+    }
+
+    /// Takes from the queue in its order, passing over generations without room, until no slot is free.
+    fn fill(&mut self, types: &[(TypeId, i64)], lanes: &mut HashMap<i64, Lane>, now: DateTime<Utc>) {
+        loop {
+            let with_room = types.iter().filter(|(_, generation)| lanes.get(generation).is_some_and(|l| l.room > 0));
+            let first = with_room.filter_map(|(of, generation)| self.queue.head(*of).map(|key| (key, *of, *generation))).min();
+            let Some((_, of, generation)) = first else { return };
+            let lane = lanes.get_mut(&generation).expect("a lane was made for each type that has room");
+            let next = self.queue.peek(of).expect("a lane has room only for what has a head");
+            let Some(slot) = self.shared.flight.occupy(&slot_of(next, &lane.serving, now)) else { return };
+            let occurrence = self.queue.pop(of).expect("what was looked at is still there: this thread owns the queue");
+            let number = self.shared.run_number();
+            lane.room -= 1;
+            lane.orders.push(order_of(number, &occurrence));
+            lane.runs.push((
+                number,
+                Running {
+                    occurrence,
+                    serving: Arc::clone(&lane.serving),
+                    slot,
+                    handed_at: now,
+                    entered_at: None,
+                    phase: Phase::Handed,
+                    cancelling: false,
+                    altered: false,
+                    progress: None,
+                    follow_ups: Vec::new(),
+                },
+            ));
+        }
+    }
+
+    fn hand_over(&mut self, lane: Lane) {
+        let Lane { serving, runs, orders, .. } = lane;
+        if orders.is_empty() {
+            return;
+        }
+        let refused = self.shared.table.rows().hand_over(serving.generation, runs);
+        let numbers: Vec<u64> = orders.iter().map(|o| o.run).collect();
+        let runs = match refused {
+            Err(runs) => runs.into_iter().map(|(_, run)| run).collect(),
+            Ok(()) if serving.orders.send(Order::Run(orders)).is_ok() => return,
+            Ok(()) => {
+                tracing::warn!(plugin = serving.plugin, generation = serving.generation, "the generation takes no orders any more");
+                let mut rows = self.shared.table.rows();
+                rows.close(serving.generation);
+                numbers.into_iter().filter_map(|n| rows.take_unstarted(n)).collect::<Vec<_>>()
+            }
+        };
+        for run in runs {
+            self.shared.flight.free(run.slot);
+            self.queue.push(run.occurrence);
+        }
+    }
+
+    /// Takes back runs that never started: those to start again, and those whose event was altered meanwhile, which only the store may
+    /// place. Their generation gets nothing more.
+    pub(super) fn release_unstarted(&self, numbers: Vec<u64>) -> (Vec<Occurrence>, Vec<Occurrence>) {
+        let mut rows = self.shared.table.rows();
+        let taken: Vec<Running> = numbers.into_iter().filter_map(|number| rows.take_unstarted(number)).collect();
+        for run in &taken {
+            rows.close(run.serving.generation);
+            self.shared.flight.free(run.slot);
+        }
+        drop(rows);
+        self.shared.table.tell_change();
+        let (back, again): (Vec<Running>, Vec<Running>) = taken.into_iter().partition(|run| run.altered);
+        (again.into_iter().map(|r| r.occurrence).collect(), back.into_iter().map(|r| r.occurrence).collect())
+    }
+}
+
+fn slot_of(occurrence: &Occurrence, serving: &Serving, now: DateTime<Utc>) -> Slot {
+    Slot {
+        event: occurrence.id.event.0,
+        n: occurrence.id.n,
+        attempt: occurrence.attempt,
+        token: occurrence.token,
+        generation: serving.generation,
+        digest: serving.digest.clone(),
+        plugin: serving.plugin.clone(),
+        placement: settler::placement_text(serving.placement),
+        started_at_us: now.timestamp_micros(),
+    }
+}
+
+fn order_of(number: u64, occurrence: &Occurrence) -> RunOrder {
+    let wish = &occurrence.wish;
+    RunOrder {
+        run: number,
+        occurrence: occurrence.id.to_string(),
+        event_type: wish.event_type.clone(),
+        args: wish.args.clone(),
+        attempt: occurrence.attempt,
+        scheduled_for: occurrence.scheduled_for,
+        deadline: None,
+        bot: wish.bot.as_ref().map(|b| Bot { id: b.id.clone(), name: b.name.clone() }),
+        resources: wish.resources.iter().map(to_wire).collect(),
+        resources_done: occurrence.resources_done.clone(),
+        description: wish.description.clone(),
+        labels: wish.labels.clone(),
+    }
+}
+
+fn to_wire(resource: &sexton_core::Resource) -> Resource {
+    Resource { id: resource.id.clone(), kind: resource.kind.clone(), properties: resource.properties.clone() }
+}

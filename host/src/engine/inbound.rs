@@ -1,0 +1,127 @@
+//! What generations report, taken to where it belongs: the table, the settler, the scheduler, or the threads that answer calls.
+//!
+//! It runs on the thread that routes reports and waits for nothing. What must hold: an end that was read is settled, whatever becomes of the
+//! generation after it.
+
+use crate::clock;
+use crate::engine::calls::{self, Ask};
+use crate::engine::observe::HostEvent;
+use crate::engine::scheduler::Message;
+use crate::engine::settler::{self, Ending};
+use crate::engine::shared::Shared;
+use crate::engine::table::Phase;
+use crate::registry::Serving;
+use chrono::{DateTime, Utc};
+use sexton_loader::seam::{Ended, Farewell, Order, Report, Stamped};
+use sexton_plugin_api::wire::{CallRefusal, HostCall};
+use std::sync::Arc;
+
+/// Takes one report.
+pub fn take(shared: &Shared, stamped: Stamped) {
+    let generation = stamped.generation;
+    match stamped.report {
+        Report::Started { run, at } => started(shared, run, at),
+        Report::Done(ended) => done(shared, ended),
+        // A scheduler that has stopped starts nothing: the slots stay filled for the next life.
+        Report::Refused(runs) => drop(shared.door.send(Message::Unstarted(runs))),
+        Report::Acted { run, result } => {
+            if let Some(acting) = shared.table.rows().actions.get(&run) {
+                // The caller may have given up.
+                let _ = acting.end.send(result);
+            }
+        }
+        Report::Call { call, run, request } => asked(shared, generation, call, run, request),
+        Report::Gone(farewell) => gone(shared, generation, &farewell),
+        Report::Loaded(_) | Report::Migrated { .. } | Report::Log(_) | Report::Quiescent => {}
+    }
+}
+
+fn started(shared: &Shared, run: u64, at: DateTime<Utc>) {
+    let mut rows = shared.table.rows();
+    let Some(running) = rows.runs.get_mut(&run).filter(|r| r.phase == Phase::Handed) else { return };
+    running.phase = Phase::Entered;
+    running.entered_at = Some(at);
+    shared.observers.tell(|| HostEvent::Started {
+        occurrence: running.occurrence.id,
+        event_type: running.occurrence.wish.event_type.clone(),
+        generation: running.serving.generation,
+        at,
+    });
+}
+
+fn done(shared: &Shared, ended: Vec<Ended>) {
+    let mut rows = shared.table.rows();
+    for one in ended {
+        let number = one.reply.run;
+        if let Some(run) = rows.end(number) {
+            let end = settler::run_end(run, one);
+            // Without a settler the slot stays filled, and the next start resolves it.
+            let _ = shared.endings.send(Ending::Run(number, Box::new(end)));
+        } else {
+            tracing::debug!(run = number, "an end was reported of a run that is not under way");
+        }
+    }
+    drop(rows);
+    made_room(shared);
+}
+
+fn gone(shared: &Shared, generation: i64, farewell: &Farewell) {
+    let (unstarted, started) = shared.table.gone(generation, farewell);
+    if !started.is_empty() {
+        tracing::warn!(generation, runs = started.len(), "a generation ended before its runs did: they are interrupted");
+    }
+    cut_short(shared, started, "its generation ended before it did");
+    if !unstarted.is_empty() {
+        // As with `Refused`.
+        let _ = shared.door.send(Message::Unstarted(unstarted));
+    }
+}
+
+/// Ends runs as interrupted.
+pub fn cut_short(shared: &Shared, numbers: Vec<u64>, why: &str) {
+    let mut rows = shared.table.rows();
+    for number in numbers {
+        if let Some(run) = rows.end(number) {
+            let end = settler::cut_short(run, why, clock::now());
+            // As with `Done`.
+            let _ = shared.endings.send(Ending::Run(number, Box::new(end)));
+        }
+    }
+    drop(rows);
+    made_room(shared);
+}
+
+fn made_room(shared: &Shared) {
+    shared.table.tell_change();
+    if shared.table.is_starved() {
+        shared.door.bell.ring();
+    }
+}
+
+fn asked(shared: &Shared, generation: i64, call: u64, run: u64, request: HostCall) {
+    let Some(serving) = serving(shared, generation) else {
+        tracing::warn!(generation, "a generation that nobody knows asked something; it gets no answer");
+        return;
+    };
+    if let HostCall::Progress { done, total, note } = request {
+        calls::progress(shared, run, done, total, note);
+        // A generation that is gone waits for no answer.
+        let _ = serving.orders.send(Order::Answer { call, answer: Ok(serde_json::Value::Null) });
+        return;
+    }
+    let ask = Ask::Call { serving: Arc::clone(&serving), call, run, request };
+    if shared.calls.send(ask).is_err() {
+        let refusal = CallRefusal { code: "HST006".to_owned(), message: "the host is stopping".to_owned() };
+        // As above.
+        let _ = serving.orders.send(Order::Answer { call, answer: Err(refusal) });
+    }
+}
+
+/// Who a generation is: as remembered, or as the registry has it now if it was published a moment ago.
+pub fn serving(shared: &Shared, generation: i64) -> Option<Arc<Serving>> {
+    let known = shared.table.rows().serving(generation);
+    known.or_else(|| {
+        shared.table.remember(&shared.registry.now());
+        shared.table.rows().serving(generation)
+    })
+}

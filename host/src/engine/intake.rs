@@ -1,0 +1,195 @@
+//! Intake: what a caller wishes becomes something that can be stored, or a refusal that says where and why.
+//!
+//! It does not store. What must hold: everything that can be refused is refused here, before the store's transaction.
+
+use crate::clock;
+use crate::engine::limits;
+use crate::engine::schema;
+use crate::engine::shared::Shared;
+use crate::registry::Snapshot;
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use sexton_core::schedule::ScheduleText;
+use sexton_core::{Blame, NewEvent, Refusal, Schedule};
+use sexton_plugin_api::wire::{ScheduleOrder, StandingEvent};
+use sexton_store::rows::Intention;
+use sexton_store::store::StandingOffer;
+
+/// An event that may be stored, and what its caller should know.
+#[derive(Clone, Debug)]
+pub struct Admitted {
+    /// What to store.
+    pub intention: Intention,
+    /// Nobody serves its type on this host now.
+    pub unresolved: bool,
+    /// For people.
+    pub notes: Vec<String>,
+}
+
+/// Validates all, or refuses the first that is wrong; with several, the refusal names its place, from 1.
+pub fn admit(shared: &Shared, events: Vec<NewEvent>) -> Result<Vec<Admitted>, Refusal> {
+    limits::at_most("the number of events in one call", limits::BATCH, events.len())?;
+    let several = events.len() > 1;
+    let (now, snapshot) = (clock::now(), shared.registry.now());
+    let ids = shared.event_ids(events.len());
+    let admitted = events.into_iter().zip(ids).enumerate().map(|(i, (event, id))| {
+        let named = |mut refusal: Refusal| {
+            if several {
+                refusal.message = format!("event {}: {}", i + 1, refusal.message);
+            }
+            refusal
+        };
+        admit_one(&snapshot, event, id, now).map_err(named)
+    });
+    admitted.collect()
+}
+
+fn admit_one(snapshot: &Snapshot, event: NewEvent, id: sexton_core::EventId, now: DateTime<Utc>) -> Result<Admitted, Refusal> {
+    limits::check(&event)?;
+    let known = snapshot.types.get(&event.event_type).ok_or_else(|| unknown_type(snapshot, &event.event_type))?;
+    schema::check(&event.event_type, &known.args_schema, &known.validator, event.args.get())?;
+    let mut notes = Vec::new();
+    if matches!(event.schedule, Schedule::Once { when } if when < now) {
+        notes.push("the time is in the past: it runs at once".to_owned());
+    }
+    let unresolved = known.serving.is_none();
+    if unresolved {
+        notes.push(format!("nobody serves `{}` on this host now: it waits until somebody does", event.event_type));
+    }
+    let (wish, first) = settle(event, now)?;
+    Ok(Admitted { intention: Intention { id, type_id: known.id, wish, first, standing_of: None }, unresolved, notes })
+}
+
+fn settle(event: NewEvent, now: DateTime<Utc>) -> Result<(NewEvent, Option<DateTime<Utc>>), Refusal> {
+    let schedule = event.schedule.settle(now)?;
+    let first = schedule.first(now)?;
+    Ok((NewEvent { schedule, ..event }, first))
+}
+
+/// A standing event of a batch whose types are not in the registry yet.
+pub fn admit_standing(shared: &Shared, event: &StandingEvent, validator: &jsonschema::Validator) -> Result<StandingOffer, Refusal> {
+    let order = ScheduleOrder {
+        event_type: event.event_type.clone(),
+        schedule: event.schedule.clone(),
+        args: event.args.clone(),
+        key: Some(event.key.clone()),
+        description: event.description.clone(),
+        bot: None,
+        resources: Vec::new(),
+        labels: std::collections::BTreeMap::new(),
+        priority: 0,
+    };
+    let named = |mut refusal: Refusal| {
+        refusal.message = format!("standing event `{}` of `{}`: {}", event.key, event.event_type, refusal.message);
+        refusal
+    };
+    let wish = from_order(order).map_err(named)?;
+    limits::check(&wish).map_err(named)?;
+    schema::check(&event.event_type, &Value::Null, validator, wish.args.get()).map_err(named)?;
+    let (wish, first) = settle(wish, clock::now()).map_err(named)?;
+    let id = shared.event_ids(1).pop().expect("one id was asked for");
+    Ok(StandingOffer { event_type: event.event_type.clone(), id, wish, first })
+}
+
+/// From the shape that plugins send to the shape that the host validates.
+pub fn from_order(order: ScheduleOrder) -> Result<NewEvent, Refusal> {
+    let args = if order.args.is_null() { Value::Object(serde_json::Map::new()) } else { order.args };
+    let args = serde_json::value::to_raw_value(&args).map_err(|e| not_understood("the arguments", &e))?;
+    Ok(NewEvent {
+        event_type: order.event_type,
+        schedule: read_schedule(order.schedule)?,
+        args,
+        key: order.key,
+        description: order.description,
+        bot: order.bot.map(|b| sexton_core::Bot { id: b.id, name: b.name }),
+        resources: order
+            .resources
+            .into_iter()
+            .map(|r| sexton_core::Resource { id: r.id, kind: r.kind, properties: r.properties })
+            .collect(),
+        labels: order.labels,
+        priority: order.priority,
+        retry: None,
+    })
+}
+
+/// A schedule in its JSON form. The refusal of its text keeps its own code.
+pub fn read_schedule(schedule: Value) -> Result<Schedule, Refusal> {
+    let text: ScheduleText = serde_json::from_value(schedule).map_err(|e| not_understood("the schedule", &e))?;
+    Schedule::try_from(text)
+}
+
+fn not_understood(what: &str, error: &serde_json::Error) -> Refusal {
+    Refusal::new("INP011", Blame::Input, format!("{what} cannot be read: {error}"))
+        .expected(r#"JSON such as {"once": "2030-01-01T00:00:00Z"}, {"every": "5m"} or {"cron": "0 2 * * *", "tz": "Europe/Paris"}"#)
+}
+
+/// No plugin ever offered this type here.
+#[must_use]
+pub fn unknown_type(snapshot: &Snapshot, name: &str) -> Refusal {
+    let refusal = Refusal::new("INP001", Blame::Input, format!("no plugin has registered the event type `{}`", schema::shorten(name)));
+    let near = nearest(name, snapshot.types.keys().map(String::as_str));
+    let refusal = if let Some(near) = near { refusal.expected(format!("perhaps `{near}`")) } else { refusal };
+    refusal.remedy("`sexton event-type list` shows what there is; put the plugin that has this type into the plugin directory first")
+}
+
+/// The known name nearest to what was typed, if it is near enough to have been meant.
+#[must_use]
+pub fn nearest<'a>(typed: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let allowed = (typed.chars().count() / 3).clamp(1, 4);
+    let last = |name: &'a str| name.rsplit('.').next().unwrap_or(name);
+    let near = known.filter(|name| typed.len() <= limits::KEY_BYTES && !name.is_empty()).map(|name| {
+        let whole = distance(typed, name);
+        // `start_resource` for `acme.start_resource`.
+        (if last(name) == typed { 1 } else { whole }, name)
+    });
+    near.filter(|(d, _)| *d <= allowed).min().map(|(_, name)| name)
+}
+
+/// Insertions, deletions, replacements and swaps of neighbours between two texts.
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut before: Vec<usize> = Vec::new();
+    let mut above: Vec<usize> = (0..=b.len()).collect();
+    for i in 1..=a.len() {
+        let mut row = vec![i];
+        for j in 1..=b.len() {
+            let replaced = above[j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            let mut least = replaced.min(above[j] + 1).min(row[j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                least = least.min(before[j - 2] + 1);
+            }
+            row.push(least);
+        }
+        before = std::mem::replace(&mut above, row);
+    }
+    above[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn near_misses_are_found_and_far_ones_are_not() {
+        let known = ["acme.start_resource", "acme.stop_resource", "http.request", "sexton.noop"];
+        for (typed, near) in [
+            ("acme.start_resuorce", Some("acme.start_resource")),
+            ("acme.startresource", Some("acme.start_resource")),
+            ("start_resource", Some("acme.start_resource")),
+            ("htp.request", Some("http.request")),
+            ("sexton.nop", Some("sexton.noop")),
+            ("weather.report", None),
+            ("", None),
+        ] {
+            assert_eq!(nearest(typed, known.iter().copied()), near, "{typed}");
+        }
+    }
+
+    #[test]
+    fn distances_count_swaps_once() {
+        for (a, b, d) in [("", "", 0), ("ab", "ba", 1), ("kitten", "sitting", 3), ("", "abc", 3), ("é", "e", 1)] {
+            assert_eq!(distance(a, b), d, "{a} {b}");
+        }
+    }
+}

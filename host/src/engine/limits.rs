@@ -1,0 +1,104 @@
+//! How much of everything: a limit on each thing that a caller, a plugin or a queue can make large.
+//!
+//! Not configuration: these are safe for every machine. What must hold: a limit that is exceeded is named in the refusal (`INP015`).
+
+use sexton_core::{Blame, NewEvent, Refusal};
+use std::collections::HashSet;
+use std::time::Duration;
+
+/// Bytes of an event's arguments.
+pub const ARGS_BYTES: usize = 256 * 1024;
+/// Events stored by one call.
+pub const BATCH: usize = 10_000;
+/// Resources of one event.
+pub const RESOURCES: usize = 10_000;
+/// Bytes of an event's resources, written as JSON.
+pub const RESOURCES_BYTES: usize = 4 * 1024 * 1024;
+/// Labels of one event.
+pub const LABELS: usize = 64;
+/// Bytes of a label's name.
+pub const LABEL_NAME_BYTES: usize = 128;
+/// Bytes of a label's value.
+pub const LABEL_VALUE_BYTES: usize = 1024;
+/// Bytes of a key, and of an event type's name.
+pub const KEY_BYTES: usize = 256;
+/// Bytes of a description.
+pub const DESCRIPTION_BYTES: usize = 4096;
+/// Attempts that a retry policy may ask for.
+pub const ATTEMPTS: u32 = 1_000;
+/// Bytes of a plugin's state value, and of its key.
+pub const STATE_BYTES: usize = 256 * 1024;
+/// Bytes of a job's output that are kept.
+pub const OUTPUT_BYTES: usize = 1024 * 1024;
+/// Bytes of an error's text that are kept.
+pub const ERROR_BYTES: usize = 16 * 1024;
+
+/// How far ahead occurrences are claimed.
+pub const HORIZON: Duration = Duration::from_secs(2);
+/// Claimed and not started, at most.
+pub const CLAIMED: usize = 4_096;
+/// On top of [`CLAIMED`]: what is due already is claimed even when the horizon is full.
+pub const CLAIMED_URGENT: usize = 1_024;
+/// Settled in one transaction, at most.
+pub const SETTLED_AT_ONCE: usize = 1_000;
+/// An action that has not answered by then is asked to stop.
+pub const ACTION_WAIT: Duration = Duration::from_secs(600);
+
+fn exceeded(what: &str, limit: usize, found: usize) -> Refusal {
+    Refusal::new("INP015", Blame::Input, format!("{what}: the limit is exceeded"))
+        .expected(format!("at most {limit}"))
+        .found(found.to_string())
+}
+
+/// Refuses more than `limit` of `what`.
+pub fn at_most(what: &str, limit: usize, found: usize) -> Result<(), Refusal> {
+    if found > limit { Err(exceeded(what, limit, found)) } else { Ok(()) }
+}
+
+/// Looks at everything of an event that has a size.
+pub fn check(event: &NewEvent) -> Result<(), Refusal> {
+    at_most("the event type (bytes)", KEY_BYTES, event.event_type.len())?;
+    at_most("the arguments (bytes)", ARGS_BYTES, event.args.get().len())?;
+    at_most("the key (bytes)", KEY_BYTES, event.key.as_ref().map_or(0, String::len))?;
+    at_most("the description (bytes)", DESCRIPTION_BYTES, event.description.as_ref().map_or(0, String::len))?;
+    check_labels(&event.labels)?;
+    if let Some(bot) = &event.bot {
+        at_most("the bot's id (bytes)", KEY_BYTES, bot.id.len())?;
+        at_most("the bot's name (bytes)", DESCRIPTION_BYTES, bot.name.len())?;
+    }
+    if let Some(retry) = &event.retry {
+        at_most("`attempts` of the retry policy", ATTEMPTS as usize, retry.attempts as usize)?;
+        if retry.attempts == 0 {
+            return Err(Refusal::new("INP015", Blame::Input, "a retry policy needs at least one attempt").expected("1 or more").found("0"));
+        }
+    }
+    check_resources(event)
+}
+
+/// Labels, of an event or of an edit.
+pub fn check_labels(labels: &std::collections::BTreeMap<String, String>) -> Result<(), Refusal> {
+    at_most("the number of labels", LABELS, labels.len())?;
+    for (name, value) in labels {
+        at_most("a label's name (bytes)", LABEL_NAME_BYTES, name.len())?;
+        at_most("a label's value (bytes)", LABEL_VALUE_BYTES, value.len())?;
+    }
+    Ok(())
+}
+
+fn check_resources(event: &NewEvent) -> Result<(), Refusal> {
+    at_most("the number of resources", RESOURCES, event.resources.len())?;
+    if event.resources.is_empty() {
+        return Ok(());
+    }
+    let mut seen = HashSet::with_capacity(event.resources.len());
+    for resource in &event.resources {
+        at_most("a resource's id (bytes)", KEY_BYTES, resource.id.len())?;
+        if !seen.insert(resource.id.as_str()) {
+            return Err(Refusal::new("INP018", Blame::Input, format!("two resources of the event have the id `{}`", resource.id))
+                .expected("an id of its own for each resource")
+                .remedy("name each resource once: results are kept by its id"));
+        }
+    }
+    let bytes = serde_json::to_string(&event.resources).map_or(usize::MAX, |text| text.len());
+    at_most("the resources (bytes of JSON)", RESOURCES_BYTES, bytes)
+}

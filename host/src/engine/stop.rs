@@ -1,0 +1,76 @@
+//! The way out: nothing new, what runs may end, then it is asked to, then it is interrupted; everything is settled or given back.
+//!
+//! Not a kill: threads of plugins are the supervisor's. What must hold: the store knows of every occurrence what it needs to run it again.
+
+use crate::engine::calls::{self, Ask};
+use crate::engine::inbound;
+use crate::engine::scheduler::Message;
+use crate::engine::settler::Ending;
+use crate::engine::shared::Shared;
+use sexton_loader::seam::Order;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// How long a last settlement, or a last giving back, may take with a store that answers slowly.
+const LAST_WORDS: Duration = Duration::from_secs(10);
+
+/// Threads to be joined at the end.
+#[derive(Debug)]
+pub struct Duties {
+    /// Ends by a message.
+    pub scheduler: JoinHandle<()>,
+    /// Ends when the scheduler tells it to.
+    pub claimer: JoinHandle<()>,
+    /// Ends by a message.
+    pub settler: JoinHandle<()>,
+    /// End by a message each.
+    pub calls: Vec<JoinHandle<()>>,
+}
+
+/// Brings the engine to its end.
+pub fn stop(shared: &Shared, duties: Duties, drain: Duration, grace: Duration) {
+    let (reply, given_back) = mpsc::channel();
+    // A scheduler that has stopped starts nothing new anyway.
+    if shared.door.send(Message::Stop { reply }).is_ok() {
+        let _ = given_back.recv_timeout(LAST_WORDS);
+    }
+    let nothing_runs = |rows: &super::table::Rows| rows.under_way().next().is_none();
+    if !shared.table.wait_until(Instant::now() + drain, nothing_runs) {
+        ask_to_stop(shared);
+        if !shared.table.wait_until(Instant::now() + grace, nothing_runs) {
+            let left: Vec<u64> = shared.table.rows().under_way().map(|(number, _)| number).collect();
+            tracing::warn!(runs = left.len(), "runs did not end in time: they are interrupted and run again at the next start");
+            inbound::cut_short(shared, left, "the host stopped before it ended");
+        }
+    }
+    let settled = shared.table.wait_until(Instant::now() + LAST_WORDS, |rows| rows.runs.is_empty());
+    end(shared, duties, settled);
+}
+
+fn ask_to_stop(shared: &Shared) {
+    for (number, running) in &mut shared.table.rows().runs {
+        running.cancelling = true;
+        // A generation that is gone reports so by itself.
+        let _ = running.serving.orders.send(Order::Cancel { run: *number });
+    }
+}
+
+fn end(shared: &Shared, duties: Duties, settled: bool) {
+    if !settled {
+        shared.give_up.store(true, Ordering::SeqCst);
+    }
+    // A duty that does not hear this has ended already.
+    let _ = shared.endings.send(Ending::End);
+    let _ = shared.door.send(Message::End);
+    for _ in 0..calls::THREADS {
+        let _ = shared.calls.send(Ask::End);
+    }
+    duties.settler.thread().unpark();
+    let all = [duties.scheduler, duties.claimer, duties.settler].into_iter().chain(duties.calls);
+    for duty in all {
+        // A panic was said when it happened.
+        let _ = duty.join();
+    }
+}

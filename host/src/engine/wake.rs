@@ -1,0 +1,127 @@
+//! The scheduler's one wait: an absolute timer on the wall clock and a doorbell, in one `poll`.
+//!
+//! Not a timer wheel and not a runtime. What must hold: a set of the clock wakes the waiter; a ring between two waits is never lost; many
+//! rings cost one system call.
+
+use chrono::{DateTime, Utc};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
+use rustix::fd::OwnedFd;
+use rustix::io::{Errno, read, write};
+use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// What anybody may ring.
+#[derive(Debug)]
+pub struct Bell {
+    fd: OwnedFd,
+    rung: AtomicBool,
+}
+
+impl Bell {
+    /// Wakes the waiter, now or at its next wait.
+    pub fn ring(&self) {
+        if !self.rung.swap(true, Ordering::SeqCst) {
+            // The only failure of an eventfd is a full counter, and then it is rung already.
+            let _ = write(&self.fd, &1u64.to_ne_bytes());
+        }
+    }
+}
+
+/// The waiter's side; one thread has it.
+#[derive(Debug)]
+pub struct Wake {
+    bell: Arc<Bell>,
+    timer: OwnedFd,
+    armed: Option<DateTime<Utc>>,
+}
+
+impl Wake {
+    /// A timer that is not armed and a bell that was not rung.
+    pub fn new() -> io::Result<Self> {
+        let fd = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        let timer = timerfd_create(TimerfdClockId::Realtime, TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK)?;
+        Ok(Self { bell: Arc::new(Bell { fd, rung: AtomicBool::new(false) }), timer, armed: None })
+    }
+
+    /// The bell, to be handed around.
+    #[must_use]
+    pub fn bell(&self) -> Arc<Bell> {
+        Arc::clone(&self.bell)
+    }
+
+    /// Forgets rings so far. To be called before looking at what they were about.
+    pub fn hush(&self) {
+        if self.bell.rung.swap(false, Ordering::SeqCst) {
+            let _ = read(&self.bell.fd, &mut [0u8; 8]);
+        }
+    }
+
+    /// Waits for a ring or for the wall clock to show `until`; true if the clock was set meanwhile.
+    pub fn wait(&mut self, until: Option<DateTime<Utc>>) -> io::Result<bool> {
+        if until != self.armed {
+            self.arm(until)?;
+        }
+        let mut fds = [PollFd::new(&self.bell.fd, PollFlags::IN), PollFd::new(&self.timer, PollFlags::IN)];
+        match poll(&mut fds, None) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(e) => return Err(e.into()),
+        }
+        match read(&self.timer, &mut [0u8; 8]) {
+            Ok(_) => self.armed = None,
+            Err(Errno::CANCELED) => {
+                self.armed = None;
+                return Ok(true);
+            }
+            Err(_) => {}
+        }
+        Ok(false)
+    }
+
+    fn arm(&mut self, until: Option<DateTime<Utc>>) -> io::Result<()> {
+        let zero = Timespec { tv_sec: 0, tv_nsec: 0 };
+        // Zero would disarm: an instant at or before the epoch is long past, and one nanosecond is too.
+        let at = until.map_or(zero, |t| match t.timestamp() {
+            seconds if seconds > 0 => Timespec { tv_sec: seconds, tv_nsec: t.timestamp_subsec_nanos().into() },
+            _ => Timespec { tv_sec: 0, tv_nsec: 1 },
+        });
+        let flags = TimerfdTimerFlags::ABSTIME | TimerfdTimerFlags::CANCEL_ON_SET;
+        timerfd_settime(&self.timer, flags, &Itimerspec { it_interval: zero, it_value: at })?;
+        self.armed = until;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock;
+    use std::time::Duration;
+
+    #[test]
+    fn the_timer_wakes_at_or_after_the_instant_and_past_ones_at_once() {
+        let mut wake = Wake::new().expect("a timer");
+        let until = clock::later(clock::now(), Duration::from_millis(20));
+        while clock::now() < until {
+            wake.wait(Some(until)).expect("a wait");
+        }
+        wake.wait(Some(DateTime::UNIX_EPOCH)).expect("the epoch is past");
+        wake.wait(Some(until)).expect("an instant that was waited for before is past too");
+    }
+
+    #[test]
+    fn a_ring_before_the_wait_is_not_lost_and_hushing_forgets_it() {
+        let mut wake = Wake::new().expect("a timer");
+        let bell = wake.bell();
+        bell.ring();
+        bell.ring();
+        wake.wait(None).expect("the ring ends the wait");
+        wake.hush();
+        let far = clock::later(clock::now(), Duration::from_millis(5));
+        wake.wait(Some(far)).expect("a wait");
+        assert!(clock::now() >= far, "no ring was left over");
+        bell.ring();
+        wake.wait(None).expect("a ring after hushing counts again");
+    }
+}
