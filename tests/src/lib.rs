@@ -47,3 +47,27 @@ pub fn count(small: usize, big: usize) -> usize {
 pub fn am_root() -> bool {
     rustix::process::geteuid().is_root()
 }
+
+/// The instant so many milliseconds from now, as schedules are written.
+#[must_use]
+pub fn in_millis(millis: i64) -> String {
+    (chrono::Utc::now() + chrono::Duration::milliseconds(millis)).to_rfc3339_opts(chrono::SecondsFormat::Micros, true)
+}
+
+/// A seed for random instants: printed, so that a failure can be tried again with `SEXTON_SEED`.
+#[must_use]
+pub fn seed() -> u64 {
+    let given = std::env::var("SEXTON_SEED").ok().and_then(|text| text.parse().ok());
+    let seed = given.unwrap_or_else(|| u64::from(std::process::id()) ^ chrono::Utc::now().timestamp_micros().unsigned_abs());
+    println!("SEXTON_SEED={seed}");
+    seed
+}
+
+/// The next number below `bound` of a small generator (splitmix64).
+pub fn draw(state: &mut u64, bound: u64) -> u64 {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut mixed = *state;
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    (mixed ^ (mixed >> 31)) % bound
+}

@@ -28,14 +28,12 @@ impl Said {
     }
 
     /// Exit code 0, or the test ends.
-    #[must_use]
     pub fn fine(self) -> Self {
         assert!(self.code == Some(0), "{self}");
         self
     }
 
     /// Refused with exactly this error code and one of the exit codes for refusals (2 wrong input, 4 refused by the host, 1 failed), without a panic.
-    #[must_use]
     pub fn refused(self, error: &str) -> Self {
         assert!(matches!(self.code, Some(1 | 2 | 4)), "expected a refusal with {error}: {self}");
         assert!(self.stderr.contains(error) || self.stdout.contains(error), "expected {error}: {self}");
@@ -44,14 +42,12 @@ impl Said {
     }
 
     /// Says this text somewhere.
-    #[must_use]
     pub fn saying(self, text: &str) -> Self {
         assert!(self.stderr.contains(text) || self.stdout.contains(text), "expected the words `{text}`: {self}");
         self
     }
 
     /// Ends with this exit code.
-    #[must_use]
     pub fn exits(self, code: i32) -> Self {
         assert!(self.code == Some(code), "expected exit code {code}: {self}");
         self

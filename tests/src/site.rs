@@ -218,7 +218,7 @@ impl Site {
     /// Runs, filtered by the flags of `run list`.
     #[must_use]
     pub fn runs(&self, flags: &[&str]) -> Vec<Value> {
-        let mut arguments = vec!["run", "list", "--limit", "100000", "--output", "ndjson"];
+        let mut arguments = vec!["run", "list", "--output", "ndjson"];
         arguments.extend(flags);
         self.sexton(&arguments).fine().ndjson()
     }
