@@ -105,3 +105,21 @@ impl fmt::Display for Refusal {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_says_everything_on_one_line_and_survives_json() {
+        let short = Refusal::new("INP003", Blame::Input, "`x` is not understood");
+        assert_eq!(short.to_string(), "INP003: `x` is not understood");
+        let full = short.clone().expected("0-59").found("x").remedy("write a number").at("x * * * *", 0, 1);
+        assert_eq!(full.to_string(), "INP003: `x` is not understood; expected: 0-59; found: x; remedy: write a number");
+        for refusal in [short, full] {
+            let json = serde_json::to_string(&refusal).expect("JSON");
+            assert_eq!(serde_json::from_str::<Refusal>(&json).expect("a refusal"), refusal);
+            assert!(!json.contains("null"), "what is absent is not written: {json}");
+        }
+    }
+}

@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newer_zone_data_is_taken() {
+    fn the_newer_of_two_sources_is_taken() {
         let newer = Dir::with_version("newer", "# version 2999a\n");
         assert_eq!((newer_of(&newer.0).version.as_str(), newer_of(&newer.0).source), ("2999a", ZoneSource::System));
         for (name, line) in [("older", "# version 1999a\n"), ("nothing", ""), ("text", "# version new\n"), ("binary", "\u{0}\u{1}")] {
