@@ -5,8 +5,16 @@
 
 #![forbid(unsafe_code)]
 
+pub mod app;
+pub mod cli;
+pub mod client;
 pub mod clock;
+pub mod config;
 pub mod engine;
+pub mod explain;
+pub mod http;
+pub mod output;
+pub mod preview;
 pub mod problem;
 pub mod registry;
 pub mod reports;

@@ -1,0 +1,287 @@
+//! The host as a whole: the one file that knows every room, starts them in order and stops them in reverse.
+//!
+//! Not the work of any room. What must hold: whatever was started is stopped, in reverse, also when a later step fails.
+
+mod announce;
+mod state_dir;
+
+use crate::config::Config;
+use crate::engine::{self, Engine};
+use crate::http::{self, Facts, Phase, Rooms, Shared, door};
+use crate::problem::from_store;
+use crate::registry::Registry;
+use crate::reports;
+use crate::supervisor::{self, Supervisor};
+use chrono::Utc;
+use parking_lot::RwLock;
+use sexton_core::{Blame, Refusal};
+use sexton_loader::flight::FlightRecord;
+use sexton_store::Store;
+use sexton_store::sqlite::Sqlite;
+use std::path::Path;
+use std::sync::{Arc, OnceLock, mpsc};
+use std::time::Duration;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// Threads of the event loop: they only read, write and wait.
+const LOOP_THREADS: usize = 2;
+/// Requests that may block at once; more wait for a thread.
+const BLOCKING_THREADS: usize = 128;
+/// How long open requests may go on once everything else has stopped.
+const LAST_ANSWERS: Duration = Duration::from_secs(2);
+
+/// Runs a host until it is told to stop.
+///
+/// # Errors
+/// Whatever keeps it from starting.
+pub fn serve(config: &Config) -> Result<(), Refusal> {
+    announce::start_log(config);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(LOOP_THREADS)
+        .max_blocking_threads(BLOCKING_THREADS)
+        .thread_name("sexton-loop")
+        .enable_all()
+        .build()
+        .map_err(|e| Refusal::new("HST007", Blame::World, format!("the event loop cannot be started: {e}")))?;
+    let mut signals = {
+        let _context = runtime.enter();
+        Signals::listen()?
+    };
+    let House { rooms, stops } = House::start(config, Some(&runtime))?;
+    let shared = Arc::clone(&rooms);
+    let loaded = runtime.spawn_blocking(move || shared.supervisor.wait_ready());
+    let told = runtime.block_on(async {
+        tokio::select! {
+            _ = loaded => false,
+            () = signals.next() => true,
+        }
+    });
+    if !told {
+        *rooms.phase.write() = Phase::Ready;
+        announce::ready(&rooms);
+        runtime.block_on(signals.next());
+    }
+    tracing::info!("told to stop: runs under way may end");
+    runtime.block_on(leave(config, &rooms, stops, &mut signals));
+    // A thread that is still in a plugin's code does not hold the end.
+    runtime.shutdown_background();
+    Ok(())
+}
+
+/// A started host.
+pub struct House {
+    /// What to ask.
+    pub rooms: Shared,
+    stops: Stops,
+}
+
+impl House {
+    /// Starts every room. With a runtime there is a door; without one the caller has the rooms to itself (benches).
+    ///
+    /// # Errors
+    /// Whatever keeps a room from starting; those that had started are stopped.
+    pub fn start(config: &Config, runtime: Option<&Runtime>) -> Result<Self, Refusal> {
+        let mut stops = Stops::default();
+        match start(config, runtime, &mut stops) {
+            Ok(rooms) => Ok(Self { rooms, stops }),
+            Err(refusal) => {
+                stops.run();
+                Err(refusal)
+            }
+        }
+    }
+
+    /// Stops every room, the last started first.
+    pub fn stop(self) {
+        self.stops.run();
+    }
+}
+
+/// What was started and how it is stopped, in the order of starting.
+#[derive(Default)]
+struct Stops(Vec<(&'static str, Stop)>);
+
+type Stop = Box<dyn FnOnce() + Send>;
+
+impl Stops {
+    fn started(&mut self, what: &'static str, stop: impl FnOnce() + Send + 'static) {
+        tracing::debug!(what, "started");
+        self.0.push((what, Box::new(stop)));
+    }
+
+    fn run(self) {
+        for (what, stop) in self.0.into_iter().rev() {
+            tracing::debug!(what, "stopping");
+            stop();
+        }
+    }
+}
+
+/// The start, in order. What an earlier step gives, a later one stands on.
+fn start(config: &Config, runtime: Option<&Runtime>, stops: &mut Stops) -> Result<Shared, Refusal> {
+    state_dir::prepare(&config.state, &config.plugins)?;
+
+    let store = open_store(&config.store)?;
+    let closing = Arc::clone(&store);
+    stops.started("store", move || closing.close());
+
+    let bound = runtime.map(|_| door::bind(&config.socket)).transpose()?.map(Arc::new);
+    if let Some(bound) = &bound {
+        let removing = Arc::clone(bound);
+        stops.started("socket", move || removing.remove());
+    }
+
+    let registry = Arc::new(Registry::default());
+    let engine = start_engine(config, &store, &registry)?;
+    let (drain, grace) = (config.drain, config.grace);
+
+    let (sender, receiver) = mpsc::channel();
+    let late: Arc<OnceLock<Supervisor>> = Arc::default();
+    let life_cycle = Arc::clone(&late);
+    // The supervisor's handle is there an instant after its thread: a report that is faster waits for it.
+    reports::spawn(receiver, engine.handle.clone(), move |stamped| life_cycle.wait().report(stamped))
+        .map_err(|e| Refusal::new("HST007", Blame::World, format!("the thread for reports cannot be started: {e}")))?;
+
+    let supervisor = Supervisor::start(supervisor::Ground {
+        store: Arc::clone(&store),
+        lease: engine.lease,
+        registry: Arc::clone(&registry),
+        engine: engine.handle.clone(),
+        plugins: config.plugins.clone(),
+        generations: config.state.join("generations"),
+        reports: sender,
+    })?;
+    // Set once, here.
+    let _ = late.set(supervisor.clone());
+    let unloading = supervisor.clone();
+    stops.started("plugins", move || unloading.stop(grace));
+
+    let rooms = Arc::new(Rooms {
+        engine: engine.handle.clone(),
+        supervisor,
+        store,
+        registry,
+        phase: RwLock::new(Phase::Starting),
+        facts: facts(config),
+    });
+    if let (Some(bound), Some(runtime)) = (&bound, runtime) {
+        open_door(config, runtime, bound, &rooms, stops)?;
+    }
+
+    // Last to start, first to stop: the door stays open meanwhile, so that one can see who holds the stop.
+    let (engine, stopping) = (engine.handle, Arc::clone(&rooms));
+    stops.started("runs", move || {
+        *stopping.phase.write() = Phase::Stopping;
+        engine.stop(drain, grace);
+    });
+    Ok(rooms)
+}
+
+struct Started {
+    handle: Engine,
+    lease: sexton_store::rows::Lease,
+}
+
+fn start_engine(config: &Config, store: &Arc<dyn Store>, registry: &Arc<Registry>) -> Result<Started, Refusal> {
+    let lease = store.attach(&config.name, Utc::now()).map_err(|e| from_store(&e))?;
+    let record = config.state.join("flight");
+    let (flight, left) = FlightRecord::open(&record, config.unsettled_max).map_err(|e| {
+        Refusal::new("HST001", Blame::World, format!("the flight record {} cannot be opened: {e}", record.display()))
+            .remedy("see that the state directory can be written and has space")
+    })?;
+    let ground = engine::Ground { store: Arc::clone(store), lease: lease.clone(), registry: Arc::clone(registry), flight, left };
+    Ok(Started { handle: Engine::start(ground)?, lease })
+}
+
+fn open_store(url: &str) -> Result<Arc<dyn Store>, Refusal> {
+    let path = url.strip_prefix("sqlite:").unwrap_or(url);
+    let opened = if path == ":memory:" { Sqlite::in_memory() } else { Sqlite::open(Path::new(path)) };
+    Ok(Arc::new(opened.map_err(|e| from_store(&e))?))
+}
+
+fn facts(config: &Config) -> Facts {
+    Facts {
+        name: config.name.clone(),
+        started_at: Utc::now(),
+        state_dir: config.state.clone(),
+        plugins_dir: config.plugins.clone(),
+        store_url: config.store.clone(),
+        socket: config.socket.clone(),
+        unload_wait: config.unload_wait,
+        body_max: config.body_max,
+    }
+}
+
+fn open_door(config: &Config, runtime: &Runtime, bound: &door::Bound, rooms: &Shared, stops: &mut Stops) -> Result<(), Refusal> {
+    let _context = runtime.enter();
+    let door = bound
+        .door(config.connections_max)
+        .map_err(|e| Refusal::new("HST002", Blame::World, format!("the socket {} cannot be served: {e}", config.socket.display())))?;
+    let (close, closed) = tokio::sync::oneshot::channel::<()>();
+    let (ended, end) = mpsc::channel::<()>();
+    let serving = Arc::clone(rooms);
+    runtime.spawn(async move {
+        let until_closed = async {
+            // A sender that is gone says the same.
+            let _ = closed.await;
+        };
+        if let Err(e) = http::serve(door, serving, until_closed).await {
+            tracing::error!(error = %e, "the door closed by itself");
+        }
+        drop(ended);
+    });
+    stops.started("door", move || {
+        let _ = close.send(());
+        // A client that holds its connection does not hold the stop.
+        let _ = end.recv_timeout(LAST_ANSWERS);
+    });
+    Ok(())
+}
+
+/// Stops in reverse. A second signal asks runs to stop at once; a third, or `grace` after the second, leaves without waiting.
+async fn leave(config: &Config, rooms: &Shared, stops: Stops, signals: &mut Signals) {
+    let stopping = tokio::task::spawn_blocking(|| stops.run());
+    tokio::pin!(stopping);
+    tokio::select! {
+        _ = &mut stopping => return,
+        () = signals.next() => {}
+    }
+    tracing::warn!("told again: runs under way are asked to stop now");
+    let engine = rooms.engine.clone();
+    tokio::task::spawn_blocking(move || {
+        for run in engine.in_flight() {
+            // One that has just ended needs no asking.
+            let _ = engine.cancel_run(run.occurrence);
+        }
+    });
+    tokio::select! {
+        _ = &mut stopping => return,
+        () = signals.next() => {}
+        () = tokio::time::sleep(config.grace) => {}
+    }
+    tracing::warn!("leaving with runs under way: they are interrupted, and run again at the next start");
+    // Removing the socket tells clients at once; the rest is what the next start recovers from anyway.
+    let _ = std::fs::remove_file(&config.socket);
+    std::process::exit(0);
+}
+
+/// SIGTERM and SIGINT.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self, Refusal> {
+        let of = |kind| signal(kind).map_err(|e| Refusal::new("HST007", Blame::World, format!("signals cannot be listened for: {e}")));
+        Ok(Self { terminate: of(SignalKind::terminate())?, interrupt: of(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,405 @@
+//! `sexton event`: schedule, look at and change events.
+//!
+//! Not the rules. What must hold: the JSON of an answer is the host's, untouched.
+
+use crate::cli::connect::{Door, List};
+use crate::cli::when::When;
+use crate::cli::{Done, Failure, input};
+use crate::client::{Body, encode};
+use crate::output::table::{Column, card, cut, distance, draw, instant, text};
+use chrono::Utc;
+use clap::{Args, Subcommand};
+use serde_json::{Map, Value, json};
+use sexton_core::{Blame, Refusal};
+
+/// Verbs on events.
+#[derive(Debug, Subcommand)]
+pub enum Event {
+    /// Schedule an event, or many from a file
+    Schedule(Box<Schedule>),
+    /// List events, newest first
+    List(Filter),
+    /// Show one event, what of it waits, and its last runs
+    Show {
+        /// The event's id.
+        #[arg(value_name = "ID")]
+        id: String,
+    },
+    /// Change an event; never fires it
+    Edit(Box<Edit>),
+    /// End events; what already runs is named
+    Cancel(Ids),
+    /// Hold events
+    Pause {
+        /// Which.
+        #[command(flatten)]
+        ids: Ids,
+        /// Why, for people
+        #[arg(long, value_name = "TEXT")]
+        note: Option<String>,
+    },
+    /// Let paused events go on; what was missed is one run at most
+    Resume(Ids),
+    /// Run events once now; their schedules stay as they are
+    RunNow(Ids),
+}
+
+/// One or more ids.
+#[derive(Debug, Args)]
+pub struct Ids {
+    /// Ids of events
+    #[arg(value_name = "ID", required = true)]
+    pub ids: Vec<String>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  sexton event schedule shell.run --in 90s --args '{\"argv\": [\"date\"]}'
+  sexton event schedule shell.run --args @job.json --key nightly --cron '0 2 * * *' --tz Europe/Paris
+  sexton event schedule acme.start_resource --at 2026-12-24T18:00:00+01:00 --resource @web.json
+  sexton event schedule --from events.ndjson
+
+A line of a file is an object with event_type and schedule, and, if wanted,
+args key description bot resources labels priority retry. All lines are stored, or none.
+
+A schedule is one of
+  {\"once\": \"2026-12-24T18:00:00+01:00\"}   {\"every\": \"5m\"}   {\"after\": \"5m\"}
+  {\"cron\": \"0 2 * * *\", \"tz\": \"Europe/Paris\"}   {\"manual\": true}";
+
+/// What to schedule.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Schedule {
+    /// The event type, such as acme.start_resource
+    #[arg(value_name = "TYPE", required_unless_present = "from")]
+    pub event_type: Option<String>,
+    /// Many events, one JSON object a line; `-` is standard input
+    #[arg(long, value_name = "FILE.ndjson|-", conflicts_with_all = ["event_type", "when", "tz", "args", "key", "description", "bot", "resource", "label", "priority", "retry"])]
+    pub from: Option<String>,
+    /// When.
+    #[command(flatten)]
+    pub when: When,
+    /// Arguments of the job
+    #[arg(long, value_name = "JSON|@FILE|-")]
+    pub args: Option<String>,
+    /// Unique per event type among open events: scheduling it twice is refused
+    #[arg(long)]
+    pub key: Option<String>,
+    /// For people
+    #[arg(long, value_name = "TEXT")]
+    pub description: Option<String>,
+    /// On whose behalf: a name, or {"id": …, "name": …}
+    #[arg(long, value_name = "BOT")]
+    pub bot: Option<String>,
+    /// What the job acts on: {"id": …, "kind": …, …}; may be said again
+    #[arg(long, value_name = "JSON")]
+    pub resource: Vec<String>,
+    /// For filters; may be said again
+    #[arg(long, value_name = "K=V")]
+    pub label: Vec<String>,
+    /// Higher first among what is due at once [default: 0]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub priority: Option<i32>,
+    /// Retry policy: {"attempts": 3, "first_delay_ms": 1000, "max_delay_ms": 60000}
+    #[arg(long, value_name = "JSON")]
+    pub retry: Option<String>,
+}
+
+/// Which events.
+#[derive(Debug, Args)]
+pub struct Filter {
+    /// Of this type
+    #[arg(long = "type", value_name = "TYPE")]
+    pub event_type: Option<String>,
+    /// In this stored state
+    #[arg(long, value_parser = ["scheduled", "paused", "completed", "cancelled", "discarded"])]
+    pub state: Option<String>,
+    /// With this key
+    #[arg(long)]
+    pub key: Option<String>,
+    /// Of this bot, by its id
+    #[arg(long, value_name = "ID")]
+    pub bot: Option<String>,
+    /// With this label; may be said again
+    #[arg(long, value_name = "K=V")]
+    pub label: Vec<String>,
+    /// Only those whose type nobody serves now
+    #[arg(long)]
+    pub unresolved: bool,
+    /// At most this many [default: 200 in a table, else all]
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
+}
+
+/// What to change.
+#[derive(Debug, Args)]
+pub struct Edit {
+    /// The event's id
+    #[arg(value_name = "ID")]
+    pub id: String,
+    /// New schedule.
+    #[command(flatten)]
+    pub when: When,
+    /// New arguments
+    #[arg(long, value_name = "JSON|@FILE|-")]
+    pub args: Option<String>,
+    /// New description
+    #[arg(long, value_name = "TEXT")]
+    pub description: Option<String>,
+    /// New labels, all of them; may be said again
+    #[arg(long, value_name = "K=V")]
+    pub label: Vec<String>,
+    /// New priority
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub priority: Option<i32>,
+}
+
+const COLUMNS: &[Column] = &[
+    Column { head: "ID", cell: |e| text(e, "id") },
+    Column { head: "TYPE", cell: |e| text(e, "event_type") },
+    Column { head: "STATE", cell: state },
+    Column { head: "NEXT RUN", cell: |e| instant(e, "next_run_at") },
+    Column { head: "", cell: |e| distance(e, "next_run_at") },
+    Column { head: "SCHEDULE", cell: |e| schedule_text(&e["schedule"]) },
+    Column { head: "KEY", cell: |e| text(e, "key") },
+    Column { head: "DESCRIPTION", cell: |e| cut(&text(e, "description"), 40) },
+];
+
+/// `scheduled`, with the derived `running` and `unresolved` behind it.
+fn state(event: &Value) -> String {
+    let derived = ["running", "unresolved"].into_iter().filter(|name| event[*name] == true);
+    std::iter::once(text(event, "state")).chain(derived.map(str::to_owned)).collect::<Vec<_>>().join(", ")
+}
+
+fn schedule_text(schedule: &Value) -> String {
+    let Some(kinds) = schedule.as_object() else { return String::new() };
+    let one = |name: &str| kinds.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    if kinds.contains_key("once") {
+        "once".to_owned()
+    } else if kinds.contains_key("every") {
+        format!("every {}", one("every"))
+    } else if kinds.contains_key("after") {
+        format!("{} after each", one("after"))
+    } else if kinds.contains_key("cron") {
+        [one("cron"), one("tz")].join(" ").trim_end().to_owned()
+    } else {
+        "manual".to_owned()
+    }
+}
+
+impl Event {
+    /// Runs the verb.
+    ///
+    /// # Errors
+    /// Wrong input, no host, or the host's refusal.
+    pub fn run(self, door: &Door) -> Done {
+        match self {
+            Self::Schedule(schedule) => schedule.run(door),
+            Self::List(filter) => filter.run(door),
+            Self::Show { id } => {
+                let event = door.open()?.get(&format!("/api/v1/events/{}", encode(&id)))?;
+                door.answer(&event, drawn)
+            }
+            Self::Edit(edit) => edit.run(door),
+            Self::Cancel(ids) => verb(door, &ids, "cancel", &json!({})),
+            Self::Pause { ids, note } => verb(door, &ids, "pause", &json!({"note": note})),
+            Self::Resume(ids) => verb(door, &ids, "resume", &json!({})),
+            Self::RunNow(ids) => verb(door, &ids, "run-now", &json!({})),
+        }
+    }
+}
+
+/// One verb on each id in turn; the first refusal ends it.
+fn verb(door: &Door, ids: &Ids, verb: &str, body: &Value) -> Done {
+    let client = door.open()?;
+    for id in &ids.ids {
+        let answer = client.post(&format!("/api/v1/events/{}/{verb}", encode(id)), body)?;
+        door.answer(&answer, altered)?;
+    }
+    Ok(())
+}
+
+fn altered(answer: &Value) -> String {
+    let event = &answer["event"];
+    let mut line = format!("{}  {}  {}", text(event, "id"), text(event, "event_type"), state(event));
+    if event["next_run_at"].is_string() {
+        line += &format!(", next run {} ({})", instant(event, "next_run_at"), distance(event, "next_run_at"));
+    }
+    match text(answer, "running").as_str() {
+        "" => line,
+        running => format!("{line}\nstill running: {running}"),
+    }
+}
+
+impl Schedule {
+    fn run(&self, door: &Door) -> Done {
+        let body = match &self.from {
+            Some(path) => Body::Ndjson(input::read(path)?),
+            None => Body::Json(self.body()?),
+        };
+        let answer = door.open()?.call("POST", "/api/v1/events", body)?;
+        door.answer(&answer, |answer| match answer {
+            Value::Array(all) => format!("scheduled {} events", all.len()),
+            one => accepted(one),
+        })
+    }
+
+    /// The event's JSON. Arguments stay as they were written.
+    fn body(&self) -> Result<String, Failure> {
+        let schedule = self.when.schedule(Utc::now())?.ok_or_else(|| {
+            let refusal = Refusal::new("INP016", Blame::Input, "nobody said when the event is to run");
+            Failure::Input(refusal.remedy("add one of --at, --in, --every, --after-each, --cron, --manual"))
+        })?;
+        let mut event = Map::new();
+        event.insert("event_type".to_owned(), json!(self.event_type));
+        event.insert("schedule".to_owned(), schedule);
+        for (name, value) in [("key", &self.key), ("description", &self.description)] {
+            if let Some(value) = value {
+                event.insert(name.to_owned(), json!(value));
+            }
+        }
+        if let Some(bot) = &self.bot {
+            let bot = if bot.starts_with('{') { input::json("--bot", bot)? } else { json!({"id": bot, "name": bot}) };
+            event.insert("bot".to_owned(), bot);
+        }
+        if !self.resource.is_empty() {
+            let resources: Result<Vec<_>, _> = self.resource.iter().map(|r| input::json("--resource", r)).collect();
+            event.insert("resources".to_owned(), json!(resources?));
+        }
+        if !self.label.is_empty() {
+            event.insert("labels".to_owned(), labels(&self.label)?);
+        }
+        if let Some(priority) = self.priority {
+            event.insert("priority".to_owned(), json!(priority));
+        }
+        if let Some(retry) = &self.retry {
+            event.insert("retry".to_owned(), input::json("--retry", retry)?);
+        }
+        with_args(event, self.args.as_deref())
+    }
+}
+
+/// The object as text, with raw arguments inside.
+fn with_args(fields: Map<String, Value>, args: Option<&str>) -> Result<String, Failure> {
+    let mut text = Value::Object(fields).to_string();
+    if let Some(args) = args {
+        let raw = input::raw_json("--args", args)?;
+        text.pop();
+        let comma = if text.len() > 1 { "," } else { "" };
+        text = format!("{text}{comma}\"args\":{}}}", raw.get());
+    }
+    Ok(text)
+}
+
+/// `k=v` pairs as an object.
+fn labels(pairs: &[String]) -> Result<Value, Failure> {
+    let pair = |text: &String| match text.split_once('=') {
+        Some((k, v)) if !k.is_empty() => Ok((k.to_owned(), json!(v))),
+        _ => {
+            let refusal = Refusal::new("INP016", Blame::Input, "`--label` is not understood").at(text, 0, text.len());
+            Err(Failure::Input(refusal.expected("K=V, such as team=web")))
+        }
+    };
+    Ok(Value::Object(pairs.iter().map(pair).collect::<Result<_, _>>()?))
+}
+
+fn accepted(answer: &Value) -> String {
+    let mut line = format!("scheduled {}", text(answer, "id"));
+    if answer["next_run_at"].is_string() {
+        line += &format!(", first run {} ({})", instant(answer, "next_run_at"), distance(answer, "next_run_at"));
+    }
+    if answer["unresolved"] == true {
+        line += "\nunresolved: nobody serves its type on this host now; it waits until somebody does";
+    }
+    for note in answer["notes"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        line += &format!("\nnote: {note}");
+    }
+    line
+}
+
+impl Filter {
+    fn run(&self, door: &Door) -> Done {
+        labels(&self.label)?;
+        let mut pairs =
+            vec![("type", self.event_type.clone()), ("state", self.state.clone()), ("key", self.key.clone()), ("bot", self.bot.clone())];
+        pairs.extend(self.label.iter().map(|l| ("label", Some(l.clone()))));
+        door.pages(&List {
+            path: "/api/v1/events",
+            pairs: &pairs,
+            limit: self.limit,
+            keep: if self.unresolved { |e| e["unresolved"] == true } else { |_| true },
+            columns: COLUMNS,
+            none: "no events",
+        })
+    }
+}
+
+impl Edit {
+    fn run(&self, door: &Door) -> Done {
+        let mut fields = Map::new();
+        if let Some(schedule) = self.when.schedule(Utc::now())? {
+            fields.insert("schedule".to_owned(), schedule);
+        }
+        if let Some(description) = &self.description {
+            fields.insert("description".to_owned(), json!(description));
+        }
+        if !self.label.is_empty() {
+            fields.insert("labels".to_owned(), labels(&self.label)?);
+        }
+        if let Some(priority) = self.priority {
+            fields.insert("priority".to_owned(), json!(priority));
+        }
+        if fields.is_empty() && self.args.is_none() {
+            let refusal = Refusal::new("INP016", Blame::Input, "nothing to change was said");
+            return Err(Failure::Input(refusal.remedy("add --args, --description, --label, --priority or a schedule such as --every 5m")));
+        }
+        let body = with_args(fields, self.args.as_deref())?;
+        let answer = door.open()?.call("PATCH", &format!("/api/v1/events/{}", encode(&self.id)), Body::Json(body))?;
+        door.answer(&answer, altered)
+    }
+}
+
+/// One event as a card, with what waits and what ran.
+fn drawn(event: &Value) -> String {
+    let next = [instant(event, "next_run_at"), distance(event, "next_run_at")].join("  ");
+    let mut all = card(&[
+        ("id", text(event, "id")),
+        ("type", text(event, "event_type")),
+        ("state", state(event)),
+        ("reason", text(event, "reason")),
+        ("next run", next.trim().to_owned()),
+        ("schedule", event["schedule"].to_string()),
+        ("args", text(event, "args")),
+        ("key", text(event, "key")),
+        ("description", text(event, "description")),
+        ("bot", text(event, "bot")),
+        ("resources", text(event, "resources")),
+        ("labels", text(event, "labels")),
+        ("priority", text(event, "priority")),
+        ("retry", text(event, "retry")),
+        ("standing of", text(event, "standing_of")),
+        ("occurrences", text(event, "occurrences")),
+        ("skipped", text(event, "skipped")),
+        ("created", format!("{} by {}", instant(event, "created_at"), text(event, "created_by"))),
+        ("finished", instant(event, "finished_at")),
+    ]);
+    let rows = |name: &str| event[name].as_array().cloned().unwrap_or_default();
+    let waiting = rows("waiting");
+    if !waiting.is_empty() {
+        all += &format!("\n\nWaiting\n{}", draw(WAITING, &waiting, ""));
+    }
+    let runs = rows("runs");
+    if !runs.is_empty() {
+        all += &format!("\n\nLast runs\n{}", draw(crate::cli::run::COLUMNS, &runs, ""));
+    }
+    all
+}
+
+const WAITING: &[Column] = &[
+    Column { head: "OCCURRENCE", cell: |w| text(w, "occurrence") },
+    Column { head: "DUE", cell: |w| instant(w, "due_at") },
+    Column { head: "", cell: |w| distance(w, "due_at") },
+    Column { head: "CAUSE", cell: |w| text(w, "cause") },
+    Column { head: "ATTEMPT", cell: |w| text(w, "attempt") },
+    Column { head: "DEAD", cell: |w| cut(&text(w, "dead"), 60) },
+];

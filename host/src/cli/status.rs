@@ -1,0 +1,78 @@
+//! `sexton status` and `sexton audit`: how the host is, and who changed what.
+//!
+//! Not metrics. What must hold: a host that runs as root says so here.
+
+use crate::cli::Done;
+use crate::cli::connect::{Door, List};
+use crate::output::table::{Column, card, cut, instant, text};
+use clap::Args;
+use serde_json::Value;
+
+/// Shows the host.
+///
+/// # Errors
+/// When no host is reached.
+pub fn show(door: &Door) -> Done {
+    let status = door.open()?.get("/api/v1/status")?;
+    door.answer(&status, drawn)
+}
+
+fn drawn(status: &Value) -> String {
+    let uid = text(status, "uid");
+    let user = if status["root"] == true { format!("{uid} (root: plugin code runs with every right)") } else { uid };
+    let counts = &status["counts"];
+    let events = format!(
+        "{} scheduled, {} paused, {} unresolved, {} dead letters",
+        text(counts, "scheduled"),
+        text(counts, "paused"),
+        text(status, "unresolved_events"),
+        text(counts, "dead_letters")
+    );
+    card(&[
+        ("host", format!("{}, Sexton {}", text(status, "name"), text(status, "version"))),
+        ("state", text(status, "phase")),
+        ("since", instant(status, "started_at")),
+        ("process", text(status, "pid")),
+        ("user", user),
+        ("plugins", format!("{} active of {}", text(status, "plugins.active"), text(status, "plugins.total"))),
+        ("event types", format!("{} served of {}", text(status, "types.served"), text(status, "types.known"))),
+        ("events", events),
+        ("runs", format!("{} recorded, {} under way", text(counts, "runs"), text(status, "in_flight"))),
+        ("socket", text(status, "socket")),
+        ("plugin dir", text(status, "plugins_dir")),
+        ("store", text(status, "store")),
+    ])
+}
+
+/// Which lines of the audit.
+#[derive(Debug, Args)]
+pub struct Audit {
+    /// At most this many [default: 200 in a table, else all]
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
+}
+
+const COLUMNS: &[Column] = &[
+    Column { head: "AT", cell: |l| instant(l, "at") },
+    Column { head: "ACTOR", cell: |l| text(l, "actor") },
+    Column { head: "VERB", cell: |l| text(l, "verb") },
+    Column { head: "SUBJECT", cell: |l| text(l, "subject") },
+    Column { head: "DETAIL", cell: |l| cut(&text(l, "detail"), 70) },
+];
+
+impl Audit {
+    /// Runs the verb.
+    ///
+    /// # Errors
+    /// No host, or the host's refusal.
+    pub fn run(self, door: &Door) -> Done {
+        door.pages(&List {
+            path: "/api/v1/audit",
+            pairs: &[],
+            limit: self.limit,
+            keep: |_| true,
+            columns: COLUMNS,
+            none: "nothing was changed yet",
+        })
+    }
+}

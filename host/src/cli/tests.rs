@@ -1,0 +1,64 @@
+//! The shape of the command line, held still; and which end gets which exit code.
+
+use super::*;
+
+#[test]
+fn the_command_is_well_formed() {
+    command().debug_assert();
+}
+
+#[test]
+fn help_is_as_it_was() {
+    let mut command = command().term_width(120);
+    insta::assert_snapshot!("help", command.render_long_help().to_string());
+    let event = command.find_subcommand_mut("event").expect("a verb").find_subcommand_mut("schedule").expect("a verb");
+    insta::assert_snapshot!("help-event-schedule", event.clone().term_width(120).render_long_help().to_string());
+}
+
+#[test]
+fn ends_have_their_exit_codes() {
+    let refusal = |blame| Refusal::new("XXX999", blame, "no");
+    assert_eq!(Failure::Failed(refusal(Blame::World)).code(), 1);
+    assert_eq!(Failure::Input(refusal(Blame::Input)).code(), 2);
+    assert_eq!(Failure::NoHost(refusal(Blame::World)).code(), 3);
+    let by_host =
+        [Blame::Input, Blame::Config, Blame::Plugin, Blame::Store, Blame::World, Blame::Bug].map(|b| Failure::Host(refusal(b)).code());
+    assert_eq!(by_host, [2, 4, 4, 4, 4, 1]);
+    assert_eq!(Failure::from(io::Error::from(io::ErrorKind::BrokenPipe)).code(), 0);
+}
+
+#[test]
+fn wrong_flags_are_usage_errors() {
+    let wrong = [
+        "sexton event schedule",
+        "sexton event schedule t --in 5s --every 5m",
+        "sexton event schedule t --from f --in 5s",
+        "sexton event schedule --from f --args {}",
+        "sexton event list --state gone",
+        "sexton run list --outcome good",
+        "sexton event cancel",
+        "sexton plugin",
+        "sexton nothing",
+        "sexton status --output xml",
+        "sexton action run uid",
+    ];
+    for line in wrong {
+        let error = Cli::try_parse_from(line.split(' ')).expect_err(line);
+        assert_eq!(error.exit_code(), 2, "{line}");
+    }
+    let right = [
+        "sexton event schedule t --in 5s --priority -3",
+        "sexton event schedule --from -",
+        "sexton event schedule t --cron @daily --tz Europe/Paris --output json --host /s",
+        "sexton --host /s run list --event x --since 1h --limit 5",
+        "sexton schedule preview @daily -n 3 --kind cron --after 2026-01-01T00:00:00Z --output json",
+        "sexton action run uid --matches f --non-matches g --settings {} --bot b",
+        "sexton plugin unload p --abandon --wait 5s --yes",
+        "sexton serve --listen 1:2",
+        "sexton completions bash",
+        "sexton explain",
+    ];
+    for line in right {
+        assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");
+    }
+}

@@ -1,0 +1,83 @@
+//! Health, status and audit.
+//!
+//! Not metrics. What must hold: `/healthz` needs nothing but the event loop; `/readyz` is true only while the host serves.
+
+use crate::http::answer::{Answer, Items, No, Yes, blocking, ok};
+use crate::http::asked::Asked;
+use crate::http::{Phase, Shared};
+use crate::supervisor::PluginState;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::Serialize;
+use serde_json::{Value, json};
+use sexton_store::rows::AuditLine;
+
+/// `GET /healthz`.
+pub async fn healthz() -> Answer<Value> {
+    ok(json!({"healthy": true}))
+}
+
+/// `GET /readyz`.
+pub async fn readyz(State(rooms): State<Shared>) -> Answer<Value> {
+    let phase = *rooms.phase.read();
+    let status = if phase == Phase::Ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    Ok(Yes(status, json!({"ready": phase == Phase::Ready, "phase": phase})))
+}
+
+/// `GET /api/v1/status`.
+pub async fn status(State(rooms): State<Shared>) -> Answer<Value> {
+    let value = blocking(move || -> Result<Value, No> {
+        let counts = rooms.store.counts()?;
+        let snapshot = rooms.registry.now();
+        let plugins = rooms.supervisor.list();
+        let of_state = |state| plugins.iter().filter(|p| p.state == state).count();
+        let unserved = |name: &String| snapshot.types.get(name).is_none_or(|t| t.serving.is_none());
+        let unresolved: i64 = counts.open_by_type.iter().filter(|(name, _)| unserved(name)).map(|(_, n)| *n).sum();
+        let uid = rustix::process::geteuid();
+        let facts = &rooms.facts;
+        Ok(json!({
+            "name": facts.name,
+            "version": env!("CARGO_PKG_VERSION"),
+            "phase": *rooms.phase.read(),
+            "pid": std::process::id(),
+            "uid": uid.as_raw(),
+            "root": uid.is_root(),
+            "started_at": facts.started_at,
+            "state_dir": facts.state_dir,
+            "plugins_dir": facts.plugins_dir,
+            "store": facts.store_url,
+            "socket": facts.socket,
+            "counts": counts,
+            "unresolved_events": unresolved,
+            "in_flight": rooms.engine.in_flight().len(),
+            "plugins": {
+                "total": plugins.len(),
+                "active": of_state(PluginState::Active),
+                "rejected": plugins.iter().filter(|p| p.rejection.is_some()).count(),
+            },
+            "types": {"known": snapshot.types.len(), "served": snapshot.served().len()},
+            "tzdata": sexton_core::schedule::zone::tzdata_version(),
+        }))
+    });
+    ok(value.await?)
+}
+
+/// A line of the audit with its number.
+#[derive(Serialize)]
+pub struct Line {
+    id: i64,
+    #[serde(flatten)]
+    line: AuditLine,
+}
+
+/// `GET /api/v1/audit`.
+pub async fn audit(State(rooms): State<Shared>, mut asked: Asked) -> Answer<Items<Line>> {
+    let page = asked.page()?;
+    asked.done()?;
+    let items = blocking(move || -> Result<_, No> {
+        let lines = rooms.store.audit_lines(&page)?;
+        let next = (lines.len() == page.limit).then(|| lines.last().map(|(id, _)| id.to_string())).flatten();
+        Ok(Items { items: lines.into_iter().map(|(id, line)| Line { id, line }).collect(), next })
+    });
+    ok(items.await?)
+}
