@@ -161,13 +161,13 @@ impl Ground {
     }
 
     /// Changes an event, with nothing of it running.
-    pub fn alter(&self, id: EventId, change: Change, seconds: i64) -> Result<Event, StoreError> {
+    pub fn alter(&self, id: EventId, change: &Change, seconds: i64) -> Result<Event, StoreError> {
         self.alter_while(id, change, &[], seconds)
     }
 
     /// Changes an event while those run.
-    pub fn alter_while(&self, id: EventId, change: Change, running: &[OccurrenceId], seconds: i64) -> Result<Event, StoreError> {
-        self.store.alter(&self.lease, id, &change, running, &tester(), at(seconds))
+    pub fn alter_while(&self, id: EventId, change: &Change, running: &[OccurrenceId], seconds: i64) -> Result<Event, StoreError> {
+        self.store.alter(&self.lease, id, change, running, &tester(), at(seconds))
     }
 
     /// An event that must be there.

@@ -71,15 +71,15 @@ fn keys(ground: &Ground) {
     ground.schedule(keyed(DOOR));
     let again = || ground.store.schedule(&ground.lease, &[ground.intention(keyed(BELL))], &tester(), at(0));
     assert_eq!(code(again()), "INP008");
-    ground.alter(first, crate::rows::Change::Pause { note: None }, 1).unwrap();
+    ground.alter(first, &crate::rows::Change::Pause { note: None }, 1).unwrap();
     assert_eq!(code(again()), "INP008", "a paused event keeps its key");
-    ground.alter(first, crate::rows::Change::Resume, 1).unwrap();
+    ground.alter(first, &crate::rows::Change::Resume, 1).unwrap();
     let claimed = ground.store.claim(&ground.lease, &[ground.bell], at(10), 1).unwrap();
     ground.settle(&claimed[0], End::Succeeded, 11);
     assert_eq!(ground.event(first).state, EventState::Completed);
     again().unwrap();
     let second = ground.events()[0].id;
-    ground.alter(second, crate::rows::Change::Cancel, 12).unwrap();
+    ground.alter(second, &crate::rows::Change::Cancel, 12).unwrap();
     again().unwrap();
     let claimed = ground.store.claim(&ground.lease, &[ground.bell], at(10), 1).unwrap();
     ground.settle(&claimed[0], End::Failed { permanent: true }, 13);
@@ -126,7 +126,7 @@ fn listing(ground: &Ground) {
     assert_eq!(count(EventFilter { labels, ..EventFilter::default() }), 10);
     let labels = BTreeMap::from([("third".to_owned(), "1".to_owned()), ("it's".to_owned(), "y".to_owned())]);
     assert_eq!(count(EventFilter { labels, ..EventFilter::default() }), 0);
-    ground.alter(ids[3], crate::rows::Change::Pause { note: None }, 1).unwrap();
+    ground.alter(ids[3], &crate::rows::Change::Pause { note: None }, 1).unwrap();
     assert_eq!(list(&EventFilter { state: Some(EventState::Paused), ..EventFilter::default() }), [ids[3]]);
 }
 

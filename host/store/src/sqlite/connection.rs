@@ -6,7 +6,7 @@
 use super::failure::from_io;
 use crate::error::{ErrorKind, StoreError};
 use rusqlite::{Connection, OpenFlags};
-use std::fs::{OpenOptions, Permissions};
+use std::fs::{File, OpenOptions, Permissions};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::time::Duration;
@@ -77,8 +77,30 @@ fn create(path: &Path) -> Result<(), StoreError> {
     if !found.is_file() {
         return Err(StoreError::new(ErrorKind::Corrupt, format!("{} is not a regular file", path.display())));
     }
+    refuse_network(path, &file)?;
     if found.permissions().mode() & 0o077 != 0 {
         file.set_permissions(Permissions::from_mode(0o600)).map_err(|error| from_io(&doing("closing to others"), &error))?;
     }
     Ok(())
+}
+
+/// File systems on which neither the lock nor the log's shared memory can be trusted, by the number that `statfs` gives.
+const NETWORK_FILE_SYSTEMS: &[(u64, &str)] =
+    &[(0x6969, "NFS"), (0x517b, "SMB"), (0xff53_4d42, "CIFS"), (0xfe53_4d42, "SMB2"), (0x00c3_6400, "Ceph"), (0x5346_414f, "AFS")];
+
+fn refuse_network(path: &Path, file: &File) -> Result<(), StoreError> {
+    let Ok(found) = rustix::fs::fstatfs(file) else {
+        return Ok(());
+    };
+    let number = u64::try_from(found.f_type).unwrap_or(0) & 0xffff_ffff;
+    match NETWORK_FILE_SYSTEMS.iter().find(|(known, _)| *known == number) {
+        Some((_, name)) => Err(StoreError::new(
+            ErrorKind::Engine,
+            format!(
+                "{} is on a network file system ({name}), where two hosts could hold the store at once; put it on a local disk",
+                path.display()
+            ),
+        )),
+        None => Ok(()),
+    }
 }

@@ -49,6 +49,7 @@ pub(super) fn from_io(doing: &str, error: &io::Error) -> StoreError {
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
             ErrorKind::ReadOnly
         }
+        io::ErrorKind::IsADirectory => ErrorKind::Corrupt,
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorKind::Full,
         _ => ErrorKind::Engine,
     };

@@ -261,3 +261,6 @@ fn answer_unrun(job: Job, error: StoreError) {
 fn panicked() -> StoreError {
     StoreError::new(ErrorKind::Engine, "a verb of the store panicked; nothing of it was stored")
 }
+
+#[cfg(test)]
+mod tests;
