@@ -3,8 +3,20 @@
 //! Not a log and not fsynced: it outlives the process, not the machine (a slot carries the boot it belongs to). What must hold: a slot is
 //! whole or free at every instant (its state word is written last), and freeing costs no system call.
 
-use std::io;
+mod form;
+
+use form::{HEADER_SIZE, SLOT_SIZE, State};
+use memmap2::MmapRaw;
+use parking_lot::Mutex;
+use rustix::fs::{FallocateFlags, Mode, OFlags};
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Greatest record that is read back, in bytes.
+const READ_MAX: u64 = 64 << 20;
+const CAPACITY_MAX: usize = 65_536;
 
 /// What a slot says of a started run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +43,12 @@ pub struct Slot {
 
 /// The mmapped record, shared by executor and settler.
 #[derive(Debug)]
-pub struct FlightRecord {}
+pub struct FlightRecord {
+    map: MmapRaw,
+    capacity: usize,
+    /// Indices of free slots.
+    free: Mutex<Vec<usize>>,
+}
 
 /// What an earlier life of this host left.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,22 +61,68 @@ pub struct Left {
 
 impl FlightRecord {
     /// Opens or makes the record with `capacity` slots, reads what an earlier life left, and frees it all.
-    pub fn open(_path: &Path, _capacity: usize) -> io::Result<(Self, Left)> {
-        Ok((Self {}, Left::default()))
+    pub fn open(path: &Path, capacity: usize) -> io::Result<(Self, Left)> {
+        if capacity == 0 || capacity > CAPACITY_MAX {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!("a flight record has 1 to {CAPACITY_MAX} slots, not {capacity}"),
+            ));
+        }
+        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
+        let boot = boot.trim();
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let mut file = File::from(rustix::fs::open(path, flags, Mode::from_raw_mode(0o600))?);
+        let left = left_of(&mut file, boot)?;
+        let size = HEADER_SIZE + capacity * SLOT_SIZE;
+        // To nothing and back: every byte is zero, and no slot of another capacity is left behind.
+        file.set_len(0)?;
+        // Blocks now, not when a slot is written: on a full disk that would be a SIGBUS.
+        rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, size as u64)?;
+        let map = memmap2::MmapOptions::new().len(size).map_raw(&file)?;
+        form::write_header(&map, capacity, boot);
+        let free = Mutex::new((0..capacity).rev().collect());
+        Ok((Self { map, capacity, free }, left))
     }
 
     /// Fills a free slot; `None` when all are occupied.
     #[must_use]
-    pub fn occupy(&self, _slot: &Slot) -> Option<usize> {
-        None
+    pub fn occupy(&self, slot: &Slot) -> Option<usize> {
+        let index = self.free.lock().pop()?;
+        form::write_slot(&self.map, index, slot);
+        self.state(index).store(State::Occupied as u32, Ordering::Release);
+        Some(index)
     }
 
-    /// Frees a slot after its settlement is durable (or the run was given back).
-    pub fn free(&self, _index: usize) {}
+    /// Frees a slot after its settlement is durable (or the run was given back). A slot that is free already stays so.
+    pub fn free(&self, index: usize) {
+        if index < self.capacity && self.state(index).swap(State::Free as u32, Ordering::AcqRel) == State::Occupied as u32 {
+            self.free.lock().push(index);
+        }
+    }
 
     /// How many slots are occupied.
     #[must_use]
     pub fn occupied(&self) -> usize {
-        0
+        self.capacity - self.free.lock().len()
+    }
+
+    fn state(&self, index: usize) -> &AtomicU32 {
+        assert!(index < self.capacity, "an index of a slot is always below the capacity");
+        // SAFETY: inside the map (just checked), aligned (header and slots are multiples of 8), and only ever accessed atomically.
+        unsafe { AtomicU32::from_ptr(self.map.as_mut_ptr().add(HEADER_SIZE + index * SLOT_SIZE).cast()) }
     }
 }
+
+fn left_of(file: &mut File, boot: &str) -> io::Result<Left> {
+    let size = file.metadata()?.len();
+    if size == 0 {
+        return Ok(Left::default());
+    }
+    let mut bytes = Vec::new();
+    file.take(READ_MAX).read_to_end(&mut bytes)?;
+    let slots = if size > READ_MAX { None } else { form::read(&bytes, boot) };
+    Ok(slots.map_or_else(|| Left { slots: Vec::new(), of_another_boot: true }, |slots| Left { slots, of_another_boot: false }))
+}
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,12 @@
 
 pub mod flight;
 pub mod generation;
+mod image;
 pub mod inspect;
+mod maps;
+mod plugin_threads;
+mod pthread_keys;
 pub mod rejection;
 pub mod seam;
+
+pub use pthread_keys::keys_are_watched;

@@ -1,0 +1,197 @@
+//! A plugin that does on order what plugins do: well, badly, and badly on purpose.
+//!
+//! The event type says what a run does, `settings` what `load` and `unload` do. What must hold: nothing unwinds out of its functions, and it
+//! hooks panics as the macros do, so that what the tests see is the loader's doing.
+
+use abi_stable::library::{CheckTypeLayout, LibHeader, RootModuleResult};
+use abi_stable::prefix_type::WithMetadata;
+use abi_stable::std_types::{RSlice, RStr};
+use serde_json::{Value, json};
+use sexton_plugin_api::abi::{HostTable_Ref, LogRecord, PluginRoot, PluginRoot_Ref, Reply};
+use sexton_plugin_api::wire::{ActOrder, LoadOrder, RunOrder};
+use std::cell::RefCell;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+#[used]
+#[unsafe(link_section = ".sexton.identity")]
+static IDENTITY: [u8; 107] =
+    *br#"{"plugin":"fx-jobs","version":"0.1.0","api_major":1,"api_minor":0,"rustc":"rustc 1.95.0","panic":"unwind"} "#;
+#[used]
+#[unsafe(link_section = ".sexton.types")]
+static TYPES: [u8; 15] = *b"fx.ok\0fx.soak\0\0";
+
+const ROOT: &WithMetadata<PluginRoot> = &WithMetadata::new(PluginRoot { identity, load, run, act, migrate, log_level, unload });
+
+#[unsafe(export_name = "_1as_0lib_1header_0root_bmodule_bloader")]
+// SAFETY: `construct` gives a `PluginRoot_Ref`.
+static HEADER: LibHeader = unsafe { LibHeader::from_constructor::<PluginRoot_Ref>(construct, CheckTypeLayout::Yes) };
+
+static HOST: OnceLock<(HostTable_Ref, u64, LoadOrder)> = OnceLock::new();
+static RUNS: AtomicU64 = AtomicU64::new(0);
+
+thread_local! {
+    // With a destructor: what keeps an image mapped when the thread outlives it.
+    static SEEN: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
+}
+
+extern "C" fn construct() -> RootModuleResult {
+    abi_stable::library::__call_root_module_loader(|| PluginRoot_Ref(ROOT.static_as_prefix()))
+}
+
+extern "C" fn identity() -> RStr<'static> {
+    RStr::from_str(std::str::from_utf8(&IDENTITY).unwrap_or_default())
+}
+
+fn reply(ok: bool, value: &Value) -> Reply {
+    Reply { ok, body: value.to_string().into_bytes().into() }
+}
+
+fn failure(kind: &str, message: &str) -> Reply {
+    reply(false, &json!({"kind": kind, "message": message, "place": "fx.rs:1:1"}))
+}
+
+fn call(run: u64, request: &Value) -> (bool, Value) {
+    let Some((host, generation, _)) = HOST.get() else { return (false, Value::Null) };
+    let answer = host.call()(*generation, run, RSlice::from_slice(request.to_string().as_bytes()));
+    (answer.ok, serde_json::from_slice(&answer.body).unwrap_or(Value::Null))
+}
+
+fn log(run: u64, message: &str) {
+    let Some((host, generation, _)) = HOST.get() else { return };
+    let record = LogRecord {
+        run,
+        level: 3,
+        target: RStr::from_str("fx"),
+        message: RStr::from_str(message),
+        spans: RStr::from_str(""),
+        file: RStr::from_str(""),
+        line: 0,
+    };
+    host.log()(*generation, record);
+}
+
+extern "C" fn load(host: HostTable_Ref, generation: u64, order: RSlice<'_, u8>) -> Reply {
+    std::panic::set_hook(Box::new(|_| {}));
+    let Ok(order) = serde_json::from_slice::<LoadOrder>(&order) else { return failure("error", "order") };
+    let how = order.settings["load"].as_str().unwrap_or_default().to_owned();
+    let _ = HOST.set((host, generation, order));
+    match how.as_str() {
+        "fail" => failure("error", "no database"),
+        "panic" => failure("panic", "index out of bounds"),
+        "garbage" => Reply { ok: true, body: b"\xff\xfe".to_vec().into() },
+        "garbage-failure" => Reply { ok: false, body: b"{".to_vec().into() },
+        "call" => {
+            let (ok, answer) = call(0, &json!({"call": "state_get", "key": "k"}));
+            failure("error", &format!("{ok} {answer}"))
+        }
+        "block" => {
+            // Sleeps until the generation is given up.
+            host.pause()(generation, 0, u64::MAX / 4);
+            batch()
+        }
+        _ => batch(),
+    }
+}
+
+fn batch() -> Reply {
+    let types: Vec<_> = ["fx.ok", "fx.soak"].iter().map(|t| json!({"event_type": t, "args_schema": {"type": "object"}})).collect();
+    reply(true, &json!({"types": types, "actions": [{"uid": "fx.action", "bulk": true}]}))
+}
+
+extern "C" fn run(order: RSlice<'_, u8>) -> Reply {
+    let Ok(order) = serde_json::from_slice::<RunOrder>(&order) else { return failure("error", "order") };
+    let run = order.run;
+    let ended = |end: Value, output: Value| {
+        let mut answer = json!({"run": run, "output": output});
+        for (key, value) in end.as_object().into_iter().flatten() {
+            answer["end"][key] = value.clone();
+        }
+        reply(true, &answer)
+    };
+    let fine = || json!({"end": "succeeded"});
+    RUNS.fetch_add(1, Ordering::Relaxed);
+    match order.event_type.as_str() {
+        "fx.ok" => ended(fine(), json!({"runs": RUNS.load(Ordering::Relaxed), "text": "from the plugin"})),
+        "fx.soak" => ended(fine(), json!(soak(run))),
+        "fx.sleep" => {
+            log(run, "sleeping");
+            let Some((host, generation, _)) = HOST.get() else { return failure("error", "not loaded") };
+            let whole = host.pause()(*generation, run, u64::MAX / 4);
+            ended(
+                json!({"end": "cancelled", "reason": format!("slept {whole}, cancelled {}", host.is_cancelled()(*generation, run))}),
+                Value::Null,
+            )
+        }
+        "fx.garbage" => Reply { ok: true, body: b"not json".to_vec().into() },
+        "fx.other-run" => reply(true, &json!({"run": run + 1, "end": {"end": "succeeded"}})),
+        "fx.not-ok" => failure("error", "said as a failure"),
+        "fx.huge" => Reply { ok: true, body: vec![b' '; 17 << 20].into() },
+        "fx.call" => {
+            let (ok, answer) = call(run, &serde_json::from_str(order.args.get()).unwrap_or(Value::Null));
+            ended(fine(), json!({"ok": ok, "answer": answer}))
+        }
+        "fx.flood" => {
+            for i in 0..5000 {
+                log(run, &format!("record {i}"));
+            }
+            ended(fine(), Value::Null)
+        }
+        "fx.leave-thread" => {
+            let left = std::thread::Builder::new().name("fx-leaver".to_owned()).spawn(|| {
+                loop {
+                    std::thread::park();
+                }
+            });
+            ended(fine(), json!(left.is_ok()))
+        }
+        "fx.handle-signal" => {
+            // SAFETY: the handler does nothing.
+            let before = unsafe { libc::signal(libc::SIGUSR2, on_signal as *const () as libc::sighandler_t) };
+            ended(fine(), json!(before != libc::SIG_ERR))
+        }
+        other => ended(json!({"end": "failed", "message": format!("no such type {other}"), "permanent": true}), Value::Null),
+    }
+}
+
+extern "C" fn on_signal(_: i32) {}
+
+/// What has been seen to keep an image mapped, to use up keys, or to leak.
+fn soak(run: u64) -> String {
+    SEEN.with_borrow_mut(|seen| seen.push(run));
+    let here = std::thread::current().id();
+    let local = chrono::Local::now().to_rfc3339();
+    let other = std::thread::spawn(|| format!("{:?}", std::thread::current().id())).join().unwrap_or_default();
+    let caught = std::panic::catch_unwind(|| panic!("once a cycle"));
+    format!("{here:?} {other} {} {}", local.len(), caught.is_err())
+}
+
+extern "C" fn act(order: RSlice<'_, u8>) -> Reply {
+    let Ok(order) = serde_json::from_slice::<ActOrder>(&order) else { return failure("error", "order") };
+    if order.matches.is_empty() { failure("error", "nothing matched") } else { reply(true, &Value::Null) }
+}
+
+extern "C" fn migrate(event_type: RStr<'_>, args: RSlice<'_, u8>) -> Reply {
+    match event_type.as_str() {
+        "fx.ok" => Reply { ok: true, body: args.as_slice().to_vec().into() },
+        "fx.garbage" => Reply { ok: true, body: b"{".to_vec().into() },
+        _ => failure("error", "no such type"),
+    }
+}
+
+extern "C" fn log_level(level: u8) {
+    log(0, &format!("level {level}"));
+}
+
+extern "C" fn unload() -> Reply {
+    let how = HOST.get().and_then(|(_, _, order)| order.settings["unload"].as_str()).unwrap_or_default();
+    match how {
+        "fail" => failure("error", "would not"),
+        "garbage" => Reply { ok: false, body: b"\xff".to_vec().into() },
+        "call" => {
+            let (ok, answer) = call(0, &json!({"call": "state_put", "key": "k", "value": 1}));
+            failure("error", &format!("{ok} {answer}"))
+        }
+        _ => reply(true, &Value::Null),
+    }
+}

@@ -1,0 +1,14 @@
+//! Real plugin files through the loader: inspected, opened, run, drained, closed.
+//!
+//! Each test is a process of its own under nextest; under `cargo test` they share one, and hold all the same.
+
+#[path = "life/bench.rs"]
+mod bench;
+#[path = "life/ends.rs"]
+mod ends;
+#[path = "life/files.rs"]
+mod files;
+#[path = "life/runs.rs"]
+mod runs;
+#[path = "life/soak.rs"]
+mod soak;
