@@ -10,7 +10,7 @@ use memmap2::MmapRaw;
 use parking_lot::Mutex;
 use rustix::fs::{FallocateFlags, Mode, OFlags};
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek};
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -76,8 +76,7 @@ impl FlightRecord {
         let size = HEADER_SIZE + capacity * SLOT_SIZE;
         // To nothing and back: every byte is zero, and no slot of another capacity is left behind.
         file.set_len(0)?;
-        // Blocks now, not when a slot is written: on a full disk that would be a SIGBUS.
-        rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, size as u64)?;
+        take_blocks(&mut file, size)?;
         let map = memmap2::MmapOptions::new().len(size).map_raw(&file)?;
         form::write_header(&map, capacity, boot);
         let free = Mutex::new((0..capacity).rev().collect());
@@ -110,6 +109,18 @@ impl FlightRecord {
         assert!(index < self.capacity, "an index of a slot is always below the capacity");
         // SAFETY: inside the map (just checked), aligned (header and slots are multiples of 8), and only ever accessed atomically.
         unsafe { AtomicU32::from_ptr(self.map.as_mut_ptr().add(HEADER_SIZE + index * SLOT_SIZE).cast()) }
+    }
+}
+
+/// Blocks now, not when a slot is written: on a full disk that would be a SIGBUS.
+fn take_blocks(file: &mut File, size: usize) -> io::Result<()> {
+    match rustix::fs::fallocate(&*file, FallocateFlags::empty(), 0, size as u64) {
+        // Some file systems (NFS before 4.2, ZFS) know no such call: then by writing.
+        Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS | rustix::io::Errno::INVAL) => {
+            file.rewind()?;
+            io::copy(&mut io::repeat(0).take(size as u64), file).map(drop)
+        }
+        other => Ok(other?),
     }
 }
 

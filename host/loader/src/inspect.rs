@@ -70,6 +70,3 @@ pub fn adopt(inspected: &Inspected, generations: &Path, generation: i64) -> Resu
 pub fn discard(inspected: &Inspected) {
     copy::remove(&inspected.copy);
 }
-
-#[cfg(test)]
-mod tests;

@@ -3,6 +3,7 @@
 //! It knows libraries and (later) runners, not schedules or stores. What must hold: plugin code runs only on threads owned by
 //! its generation and joined before the image is closed; no value made by a plugin outlives the call that brought it.
 
+mod check;
 pub mod flight;
 pub mod generation;
 mod image;
@@ -13,4 +14,5 @@ mod pthread_keys;
 pub mod rejection;
 pub mod seam;
 
+pub use check::check;
 pub use pthread_keys::keys_are_watched;

@@ -4,6 +4,8 @@
 
 #[path = "life/bench.rs"]
 mod bench;
+#[path = "life/damage.rs"]
+mod damage;
 #[path = "life/ends.rs"]
 mod ends;
 #[path = "life/files.rs"]

@@ -59,6 +59,11 @@ impl Ground {
     }
 }
 
+pub fn next_generation() -> i64 {
+    static NEXT: AtomicI64 = AtomicI64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
 /// One generation.
 pub struct Life {
     pub orders: Option<Sender<Order>>,
@@ -70,12 +75,16 @@ pub struct Life {
 impl Life {
     /// Started, not yet loaded.
     pub fn start(ground: &Ground, fixture: &str, threads: usize) -> Self {
-        static NEXT: AtomicI64 = AtomicI64::new(1);
-        let generation = NEXT.fetch_add(1, Ordering::Relaxed);
+        let generation = next_generation();
         let inspected = ground.inspect(fixture).expect("a good plugin");
         let image = adopt(&inspected, &ground.generations(), generation).expect("adopted");
+        Self::of_copy(image, generation, threads)
+    }
+
+    /// Started from a copy that has been inspected.
+    pub fn of_copy(image: PathBuf, generation: i64, threads: usize) -> Self {
         let (sender, reports) = channel();
-        let opening = Opening { plugin: inspected.identity.plugin, generation, image: image.clone(), threads };
+        let opening = Opening { plugin: "fx-jobs".to_owned(), generation, image: image.clone(), threads };
         Self { orders: Some(open_in_process(opening, sender)), reports, image, seen: Vec::new() }
     }
 

@@ -145,3 +145,56 @@ fn files_that_others_may_write() {
     assert_eq!((rejection.code.as_str(), rejection.remedy), ("PLG002", Some(format!("chmod o-w {}", path.display()))));
     assert_eq!(ground.copies(), 0);
 }
+
+#[test]
+fn the_offline_check_loads_unloads_and_leaves_nothing() {
+    let ground = Ground::new();
+    let (inspected, batch) = sexton_loader::check(&ground.drop_in("fx_jobs"), &ground.generations()).expect("good");
+    assert_eq!((inspected.identity.plugin.as_str(), batch.types.len()), ("fx-jobs", 2));
+    assert!(inspected.warnings.is_empty(), "{:?}", inspected.warnings);
+    let code = |name: &str| sexton_loader::check(&ground.drop_in(name), &ground.generations()).expect_err("refused").code;
+    assert_eq!(code("fx_layout"), "PLG011");
+    assert_eq!(code("fx_no_entry"), "PLG006");
+    assert_eq!(ground.copies(), 0);
+}
+
+#[test]
+fn a_host_without_privileges_takes_its_own_and_roots_files() {
+    const WHO: &str = "SEXTON_TEST_UNPRIVILEGED";
+    const NOBODY: u32 = 65534;
+    if let Some(dir) = std::env::var_os(WHO) {
+        let dir = Path::new(&dir);
+        let generations = dir.join("generations");
+        let verdict = |name: &str| inspect(&dir.join(name), &generations).map(drop).map_err(|r| r.code);
+        assert_eq!(verdict("own.so"), Ok(()));
+        assert_eq!(verdict("root.so"), Ok(()));
+        assert_eq!(verdict("other.so"), Err("PLG002".to_owned()));
+        assert_eq!(verdict("closed.so"), Err("PLG001".to_owned()));
+        assert_eq!(inspect(&dir.join("own.so"), Path::new("/proc/none")).expect_err("no copy there").code, "PLG019");
+        return;
+    }
+    if !rustix::process::geteuid().is_root() {
+        println!("skipped: only root can become somebody else");
+        return;
+    }
+    let ground = Ground::new();
+    let dir = ground.path("nobodys");
+    fs::create_dir(&dir).expect("made");
+    for (name, owner, mode) in [("own.so", NOBODY, 0o644), ("root.so", 0, 0o644), ("other.so", 1, 0o644), ("closed.so", 0, 0o600)] {
+        let path = dir.join(name);
+        fs::copy(fixture("fx_jobs"), &path).expect("copied");
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("set");
+        std::os::unix::fs::chown(&path, Some(owner), Some(owner)).expect("given");
+    }
+    std::os::unix::fs::chown(&dir, Some(NOBODY), Some(NOBODY)).expect("given");
+    fs::set_permissions(ground.path(""), fs::Permissions::from_mode(0o755)).expect("set");
+    // The test binary may lie where nobody else may look: a copy of it runs.
+    let exe = dir.join("tests");
+    fs::copy(std::env::current_exe().expect("a test binary"), &exe).expect("copied");
+    fs::set_permissions(&exe, fs::Permissions::from_mode(0o755)).expect("set");
+    let mut child = std::process::Command::new("setpriv");
+    child.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(exe);
+    child.args(["--exact", "files::a_host_without_privileges_takes_its_own_and_roots_files", "--nocapture"]).env(WHO, &dir);
+    let ended = child.current_dir("/").status().expect("setpriv is there");
+    assert!(ended.success(), "{ended}");
+}

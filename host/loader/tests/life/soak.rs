@@ -2,8 +2,8 @@
 //!
 //! `SEXTON_SOAK_CYCLES` sets how many (default 1,100: past the point where a process without key reclamation aborts).
 
-use crate::bench::{Ground, Life, mappings_of, none};
-use sexton_loader::seam::Memory;
+use crate::bench::{Ground, Life, fixture, mappings_of, next_generation, none};
+use sexton_loader::seam::{Memory, Order};
 use sexton_plugin_api::wire::JobEnd;
 
 const WARM_UP: u64 = 100;
@@ -28,6 +28,20 @@ fn census() -> Census {
     }
 }
 
+/// A copy of its own for each; inspected anew now and then, since the digest of a debug build takes longer than all the rest.
+fn reloaded(ground: &Ground, cycle: u64) -> Life {
+    if cycle.is_multiple_of(50) {
+        return Life::active(ground, none());
+    }
+    let generation = next_generation();
+    let image = ground.generations().join(format!("fx-jobs.{generation}.so"));
+    std::fs::copy(fixture("fx_jobs"), &image).expect("copied");
+    let mut life = Life::of_copy(image, generation, 4);
+    life.load(none()).expect("loads");
+    life.order(Order::Activate);
+    life
+}
+
 #[test]
 fn reload_cycles_leave_nothing() {
     let cycles: u64 = std::env::var("SEXTON_SOAK_CYCLES").map_or(1100, |n| n.parse().expect("a number"));
@@ -48,7 +62,7 @@ fn reload_cycles_leave_nothing() {
         if cycle == WARM_UP {
             warm = Some(census());
         }
-        let mut life = Life::active(&ground, none());
+        let mut life = reloaded(&ground, cycle);
         for run in 1..=2 {
             life.run(run, "fx.soak", &none());
         }

@@ -40,7 +40,9 @@ fn describe(bytes: &[u8]) -> String {
     if bytes.starts_with(b"#!") {
         return format!("a script (`{}`)", line.escape_debug());
     }
-    if start.iter().all(|b| *b >= b' ' || b"\t\r\n".contains(b)) {
+    // The cut may have split the last character.
+    let is_utf8 = std::str::from_utf8(start).map_or_else(|e| e.error_len().is_none(), |_| true);
+    if is_utf8 && start.iter().all(|b| *b >= b' ' || b"\t\r\n".contains(b)) {
         return format!("text (`{}`)", line.escape_debug());
     }
     let hex: Vec<_> = start.iter().take(4).map(|b| format!("{b:02x}")).collect();
