@@ -47,7 +47,7 @@ pub(crate) fn install(link: &'static Link, level: u8) {
     static SET: Once = Once::new();
     *LINK.write().unwrap_or_else(PoisonError::into_inner) = Some(link);
     LEVEL.store(level, Ordering::Relaxed);
-    // An author's own subscriber stays in force: then the host hears nothing, as the author wished.
+    // In a library nobody came before. In a test binary somebody may have, and stays in force.
     SET.call_once(|| drop(tracing::subscriber::set_global_default(Bridge { level: None })));
     tracing::callsite::rebuild_interest_cache();
 }

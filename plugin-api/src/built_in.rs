@@ -59,9 +59,17 @@ impl ScheduledEventManager {
     }
 }
 
-/// Whether `wrapper` is the static form's, in an image that is no host: a registration that nobody would ever serve.
-pub(crate) fn is_misplaced(wrapper: &'static ScheduledEventRegistryWrapper) -> bool {
-    std::ptr::eq(wrapper, &raw const EVENTS) && !ROOT_ASKED_FOR.load(Ordering::Relaxed)
+/// An event type registered in the static form in an image that is no host, so that nobody would ever serve it.
+pub(crate) fn misplaced() -> Option<String> {
+    let is_host = ROOT_ASKED_FOR.load(Ordering::Relaxed);
+    if is_host { None } else { EVENTS.first_registered() }
+}
+
+/// Forgets misplaced registrations by call, in an image that is about to be closed.
+pub(crate) fn forget_misplaced() {
+    if !ROOT_ASKED_FOR.load(Ordering::Relaxed) {
+        EVENTS.withdraw();
+    }
 }
 
 struct BuiltIn;

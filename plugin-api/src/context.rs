@@ -61,6 +61,10 @@ impl JobContext {
         self.order.resources_done.iter().any(|done| done == id)
     }
 
+    pub(crate) fn resources_done(&self) -> &[String] {
+        &self.order.resources_done
+    }
+
     /// Which attempt this is, from 1.
     #[must_use]
     pub fn attempt(&self) -> u32 {

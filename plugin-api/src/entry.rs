@@ -5,7 +5,7 @@
 
 use crate::abi::{HostTable_Ref, PluginRoot, PluginRoot_Ref, Reply};
 use crate::bridge;
-use crate::built_in::is_misplaced;
+use crate::built_in;
 use crate::context::{JobContext, Told};
 use crate::door::Inside;
 use crate::error::PluginError;
@@ -84,7 +84,7 @@ extern "C" fn load<P: PluginEntry>(host: HostTable_Ref, generation: u64, order: 
         let loaded = guarded(|| P::load(link.host())).map_err(Panicked::into_failure).and_then(|ended| ended.map_err(failure));
         let batch = loaded.and_then(|()| seal(link));
         if batch.is_err() {
-            link.close();
+            forget(link);
         }
         batch
     })
@@ -94,8 +94,8 @@ extern "C" fn load<P: PluginEntry>(host: HostTable_Ref, generation: u64, order: 
 fn seal(link: &'static Link) -> Result<Batch, EntryFailure> {
     let Draft { mut batch, jobs, wrappers } = link.close_draft();
     let mut loaded = Loaded { jobs, wrappers, ..Loaded::default() };
-    let misplaced = check_records(link, &loaded);
-    if let Err(error) = misplaced {
+    let late = loaded.wrappers.iter().try_for_each(|wrapper| wrapper.check_faults()).map_err(failure);
+    if let Err(error) = late.and_then(|()| check_records(link, &loaded)) {
         link.publish(loaded); // so that `close` finds the wrappers
         return Err(error);
     }
@@ -118,15 +118,15 @@ fn check_records(link: &'static Link, loaded: &Loaded) -> Result<(), EntryFailur
     if link.kind == ImageKind::BuiltIn {
         return Ok(());
     }
+    if let Some(id) = built_in::misplaced() {
+        return Err(failure(format!(
+            "`{id}` is registered on ScheduledEventManager, which is for types built into the host; a plugin registers on a \
+             ScheduledEventRegistryWrapper"
+        )));
+    }
     for record in section::records() {
         let Item::Job { wrapper, id, .. } = record.item() else { continue };
         let id = section::id_text(id);
-        if is_misplaced(wrapper) {
-            return Err(failure(format!(
-                "`{id}` is registered on ScheduledEventManager, which is for types built into the host; a plugin registers on a \
-                 ScheduledEventRegistryWrapper"
-            )));
-        }
         if !loaded.wrappers.iter().any(|known| std::ptr::eq(*known, *wrapper)) {
             tracing::warn!(event_type = id, "registered on a wrapper whose `load` was not called: not offered");
         }
@@ -209,11 +209,17 @@ extern "C" fn unload<P: PluginEntry>() -> Reply {
         P::unload(link.host()).map_err(failure)
     });
     // Whatever the author's `unload` said or did: an image that is about to be closed owns nothing.
-    let _ = guarded(|| {
-        link.close();
-        bridge::forget();
-    });
+    let _ = guarded(|| forget(link));
     reply
+}
+
+/// Leaves nothing behind: the statics of an image that is closed are never dropped.
+fn forget(link: &'static Link) {
+    link.close();
+    if link.kind == ImageKind::Plugin {
+        built_in::forget_misplaced();
+        bridge::forget();
+    }
 }
 
 /// Runs an entry: its answer, its failure or its panic as a reply.

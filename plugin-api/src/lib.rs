@@ -83,11 +83,20 @@ pub mod prelude {
     pub use crate::tracker::ScheduledEventTracker;
     pub use crate::wire::{Bot, Resource};
     pub use chrono::{DateTime, Duration, Utc};
-    pub use schemars::JsonSchema;
-    pub use serde::{Deserialize, Serialize};
     pub use serde_json::{Value, json};
     pub use sexton_plugin_api_macros::{action, plugin, scheduled_event};
     pub use tracing;
+
+    // The traits are serde's and schemars' own. The derives are this crate's: they work without `serde` and `schemars` in the author's
+    // Cargo.toml. An author who lists those and imports from them gets theirs, as an import by name goes before one by `*`.
+    pub use crate::traits::*;
+    pub use sexton_plugin_api_macros::{Deserialize, JsonSchema, Serialize};
+}
+
+/// Imported by `*`, so that only the traits get through: the derives of the same names are taken in [`prelude`].
+mod traits {
+    pub use schemars::JsonSchema;
+    pub use serde::{Deserialize, Serialize};
 }
 
 /// For the macros only: no promise is made about what is in here.
@@ -103,6 +112,7 @@ pub mod __macros {
     pub use crate::wire::{Bot, Resource};
     pub use abi_stable::library::{CheckTypeLayout, LibHeader};
     pub use serde_json::Value;
+    pub use {schemars, serde};
 
     /// The header of a plugin's library, for `P`.
     #[must_use]

@@ -112,7 +112,14 @@ impl ScheduledEventRegistryWrapper {
     /// # Errors
     /// A sentence, if an id is not allowed, comes twice, or the call does not come from within the plugin's `load`.
     pub fn load(&'static self, host: &Host) -> Result<(), PluginError> {
-        let link = host.link();
+        let offered = self.offer(host.link());
+        if offered.is_err() {
+            self.withdraw();
+        }
+        offered
+    }
+
+    fn offer(&'static self, link: &'static Link) -> Result<(), PluginError> {
         let (offered, standing) = self.collected()?;
         link.gather(|draft| {
             if draft.wrappers.iter().any(|wrapper| std::ptr::eq(*wrapper, self)) {
@@ -167,19 +174,32 @@ impl ScheduledEventRegistryWrapper {
         *inner = Inner { link: None, registrations: Vec::new(), standing: Vec::new(), faults: Vec::new() };
     }
 
-    /// Registrations by attribute, then by call; or the faults found while they were made.
-    fn collected(&'static self) -> Result<(Vec<Registered>, Vec<StandingEvent>), PluginError> {
-        let by_attribute = records().iter().filter_map(|record| match record.item() {
+    /// Whether every registration so far was in order and in time.
+    pub(crate) fn check_faults(&self) -> Result<(), PluginError> {
+        let inner = self.inner();
+        if inner.faults.is_empty() { Ok(()) } else { Err(PluginError::new(inner.faults.join("; "))) }
+    }
+
+    /// The type of any registration.
+    pub(crate) fn first_registered(&'static self) -> Option<String> {
+        let by_call = self.inner().registrations.first().map(|registered| registered.event_type.clone());
+        by_call.or_else(|| self.by_attribute().next().map(|registered| registered.event_type))
+    }
+
+    fn by_attribute(&'static self) -> impl Iterator<Item = Registered> {
+        records().iter().filter_map(|record| match record.item() {
             Item::Job { wrapper, id, code, retry } if std::ptr::eq(*wrapper, self) => {
                 Some(Registered { event_type: id_text(id).to_owned(), code: *code, retry: retry.to_wire() })
             }
             Item::Sentinel | Item::Job { .. } | Item::Action { .. } => None,
-        });
+        })
+    }
+
+    /// Registrations by attribute, then by call; or the faults found while they were made.
+    fn collected(&'static self) -> Result<(Vec<Registered>, Vec<StandingEvent>), PluginError> {
+        self.check_faults()?;
         let inner = self.inner();
-        if !inner.faults.is_empty() {
-            return Err(PluginError::new(inner.faults.join("; ")));
-        }
-        let offered = by_attribute.chain(inner.registrations.iter().cloned()).collect();
+        let offered = self.by_attribute().chain(inner.registrations.iter().cloned()).collect();
         Ok((offered, inner.standing.clone()))
     }
 

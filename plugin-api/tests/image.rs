@@ -2,22 +2,15 @@
 //!
 //! Not the loader's tests. What must hold: what a host needs (header, identity, type ids, batch) is in the file that cargo builds from safe code.
 
-#![allow(clippy::unwrap_used, reason = "the functions below serve tests only, and a panic is their report")]
-
+mod compiler;
 mod recording;
 
-use abi_stable::StableAbi;
-use abi_stable::abi_stability::abi_checking::{CheckingGlobals, check_layout_compatibility_with_globals};
-use abi_stable::library::{AbiHeaderRef, ROOT_MODULE_LOADER_NAME_WITH_NUL};
-use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
+use recording::image::{Image, advertised, open, section};
 use recording::{Recording, order};
 use serde_json::json;
-use sexton_plugin_api::abi::PluginRoot_Ref;
 use sexton_plugin_api::prelude::*;
 use sexton_plugin_api::wire::*;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::path::PathBuf;
 
 /// This binary's own record: the image must not see it, and this binary must not see the image's.
 #[derive(Deserialize, JsonSchema)]
@@ -30,85 +23,35 @@ impl ScheduledEventJob for Ours {
     }
 }
 
-/// The image is one per process (dlopen by name), so tests that load it take turns.
-static TURN: Mutex<()> = Mutex::new(());
-
-struct Opened {
-    root: PluginRoot_Ref,
-    _image: Library,
-    _turn: MutexGuard<'static, ()>,
+fn tiny() -> Image {
+    open(&built())
 }
 
-fn open() -> Opened {
-    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    let path = built();
-    // SAFETY: the example's initialisers are those of std and abi_stable.
-    let image = unsafe { Library::open(Some(&path), RTLD_NOW | RTLD_LOCAL) }.unwrap();
-    // SAFETY: the symbol is the static that `#[plugin]` exports; it lives as long as `image`.
-    let header = unsafe { *image.get::<AbiHeaderRef>(ROOT_MODULE_LOADER_NAME_WITH_NUL.as_bytes()).unwrap() };
-    let header = header.upgrade().unwrap();
-    {
-        let fresh = CheckingGlobals::new();
-        let found = header.layout().expect("the layout is exported");
-        if let Err(error) = check_layout_compatibility_with_globals(<PluginRoot_Ref as StableAbi>::LAYOUT, found, &fresh) {
-            panic!("{error}");
-        }
-    }
-    // SAFETY: the layout was checked just above.
-    let root = unsafe { header.unchecked_layout::<PluginRoot_Ref>() }.unwrap();
-    Opened { root, _image: image, _turn: turn }
-}
-
-/// Builds the example in the profile of this test and says where it is.
+/// The example, up to date.
 fn built() -> PathBuf {
-    let profile_dir = std::env::current_exe().unwrap().ancestors().nth(2).unwrap().to_owned();
-    let library = profile_dir.join("examples/libtiny.so");
+    let library = compiler::profile_dir().join("examples/libtiny.so");
     // `tests/run` has built all examples just before.
-    if std::env::var_os("SEXTON_TESTS_BUILT").is_some() && library.exists() {
-        return library;
+    if std::env::var_os("SEXTON_TESTS_BUILT").is_none() || !library.exists() {
+        compiler::cargo_build(&["--example", "tiny"]);
     }
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--locked", "--quiet", "-p", "sexton-plugin-api", "--example", "tiny"]);
-    cargo.arg("--target-dir").arg(profile_dir.parent().unwrap());
-    if profile_dir.ends_with("release") {
-        cargo.arg("--release");
-    }
-    assert!(cargo.status().unwrap().success(), "the example builds");
     library
-}
-
-/// The bytes of a section, by the ELF header and nothing else.
-fn section(file: &Path, name: &str) -> Vec<u8> {
-    let bytes = std::fs::read(file).unwrap();
-    let number = |at: usize, len: usize| bytes[at..at + len].iter().rev().fold(0_usize, |n, b| n << 8 | usize::from(*b));
-    let (table, size, count, names) = (number(0x28, 8), number(0x3A, 2), number(0x3C, 2), number(0x3E, 2));
-    let header = |i: usize| (number(table + i * size, 4), number(table + i * size + 0x18, 8), number(table + i * size + 0x20, 8));
-    let (_, text, _) = header(names);
-    let mut headers = (0..count).map(header);
-    let found = headers.find(|(at, ..)| bytes[text + at..].starts_with(format!("{name}\0").as_bytes()));
-    let (_, start, length) = found.unwrap_or_else(|| panic!("no section {name}"));
-    bytes[start..start + length].to_vec()
 }
 
 #[test]
 fn identity_and_type_ids_are_in_the_file() {
     let path = built();
-    let identity: Identity = serde_json::from_slice(&section(&path, ".sexton.identity")).unwrap();
+    let identity: Identity = serde_json::from_slice(&section(&path, ".sexton.identity").unwrap()).unwrap();
     assert_eq!((identity.plugin.as_str(), identity.version.as_str()), ("tiny", env!("CARGO_PKG_VERSION")));
     assert_eq!((identity.api_major, identity.api_minor), recording::API);
-    let types = section(&path, ".sexton.types");
-    let mut types: Vec<_> =
-        types.split(|b| *b == 0).filter(|id| !id.is_empty()).map(|id| String::from_utf8_lossy(id).into_owned()).collect();
-    types.sort();
-    assert_eq!(types, ["tiny.count", "tiny.greet"]);
-    let image = open();
+    assert_eq!(advertised(&path), ["tiny.count", "tiny.greet"]);
+    let image = tiny();
     let told = (image.root.identity())();
-    assert_eq!(told.as_str().as_bytes(), section(&path, ".sexton.identity"));
+    assert_eq!(told.as_str().as_bytes(), section(&path, ".sexton.identity").unwrap());
 }
 
 #[test]
 fn each_image_sees_its_own_records_only() {
-    let image = open();
+    let image = tiny();
     let (theirs, batch) = Recording::loaded(image.root);
     let types: Vec<_> = batch.types.iter().map(|t| t.event_type.as_str()).collect();
     assert_eq!(types, ["tiny.count", "tiny.greet", "tiny.panic"]);
@@ -123,7 +66,7 @@ fn each_image_sees_its_own_records_only() {
 
 #[test]
 fn the_batch_says_everything() {
-    let image = open();
+    let image = tiny();
     let (host, batch) = Recording::loaded(image.root);
     let count = &batch.types[0];
     assert_eq!(count.retry, Some(Retry { attempts: Some(3), first_delay_ms: Some(10_000), max_delay_ms: Some(300_000) }));
@@ -146,7 +89,7 @@ fn the_batch_says_everything() {
 
 #[test]
 fn runs_log_sleep_and_answer_through_the_table() {
-    let image = open();
+    let image = tiny();
     let (host, _) = Recording::loaded(image.root);
     let reply = host.run(&order(7, "tiny.count", &json!({ "to": 2 })));
     assert_eq!((reply.run, reply.end), (7, JobEnd::Succeeded));
@@ -167,7 +110,7 @@ fn runs_log_sleep_and_answer_through_the_table() {
 
 #[test]
 fn panics_are_text_with_a_place() {
-    let image = open();
+    let image = tiny();
     let (host, _) = Recording::loaded(image.root);
     for (with, message) in [
         ("text", "a fixed text"),
@@ -187,7 +130,7 @@ fn panics_are_text_with_a_place() {
 
 #[test]
 fn the_log_level_changes_while_it_runs() {
-    let image = open();
+    let image = tiny();
     let (host, _) = Recording::loaded(image.root);
     let act = ActOrder {
         run: 3,
@@ -220,7 +163,7 @@ fn the_log_level_changes_while_it_runs() {
 
 #[test]
 fn resources_end_each_for_itself() {
-    let image = open();
+    let image = tiny();
     let (host, _) = Recording::loaded(image.root);
     let mut run = order(5, "tiny.greet", &json!({}));
     run.resources = vec![

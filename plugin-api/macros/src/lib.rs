@@ -8,6 +8,7 @@ use syn::parse_macro_input;
 mod action;
 mod event;
 mod ids;
+mod mirror;
 mod plugin;
 
 /// Registers the job of an `impl` block under an event type.
@@ -60,4 +61,25 @@ pub fn plugin(arguments: TokenStream, item: TokenStream) -> TokenStream {
     let arguments = parse_macro_input!(arguments as plugin::Arguments);
     let function = parse_macro_input!(item as syn::ItemFn);
     plugin::expand(&arguments, &function).unwrap_or_else(syn::Error::into_compile_error).into()
+}
+
+/// `serde::Deserialize`, without `serde` in the author's `Cargo.toml`. All of serde's attributes work; types with parameters do not.
+#[proc_macro_derive(Deserialize, attributes(serde))]
+pub fn deserialize(item: TokenStream) -> TokenStream {
+    let input = parse_macro_input!(item as syn::DeriveInput);
+    mirror::deserialize(&input).unwrap_or_else(syn::Error::into_compile_error).into()
+}
+
+/// `serde::Serialize`, without `serde` in the author's `Cargo.toml`. All of serde's attributes work; types with parameters do not.
+#[proc_macro_derive(Serialize, attributes(serde))]
+pub fn serialize(item: TokenStream) -> TokenStream {
+    let input = parse_macro_input!(item as syn::DeriveInput);
+    mirror::serialize(&input).unwrap_or_else(syn::Error::into_compile_error).into()
+}
+
+/// `schemars::JsonSchema`, without `schemars` in the author's `Cargo.toml`. Its attributes and serde's work; types with parameters do not.
+#[proc_macro_derive(JsonSchema, attributes(serde, schemars, validate, garde))]
+pub fn json_schema(item: TokenStream) -> TokenStream {
+    let input = parse_macro_input!(item as syn::DeriveInput);
+    mirror::json_schema(&input).unwrap_or_else(syn::Error::into_compile_error).into()
 }

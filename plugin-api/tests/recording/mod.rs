@@ -4,7 +4,8 @@
 #![allow(dead_code, missing_docs, reason = "each test binary uses its own part of it")]
 #![allow(clippy::unwrap_used, reason = "only tests use it, and their panic is their report")]
 
-use abi_stable::StableAbi;
+pub mod image;
+
 use abi_stable::prefix_type::WithMetadata;
 use abi_stable::std_types::RSlice;
 use serde_json::{Value, json};
@@ -183,11 +184,6 @@ extern "C" fn pause(generation: u64, run: u64, micros: u64) -> bool {
 
 extern "C" fn now_micros(generation: u64) -> i64 {
     with(generation, |notes| notes.clock_micros)
-}
-
-/// The layout that the loader checks.
-pub fn layout() -> String {
-    format!("{}", <PluginRoot_Ref as StableAbi>::LAYOUT)
 }
 
 pub const API: (u32, u32) = (abi::API_MAJOR, abi::API_MINOR);
