@@ -50,6 +50,39 @@ fn the_static_form_in_a_plugin_is_refused_at_load() {
 }
 
 #[test]
+fn the_page_for_authors_compiles() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../host/docs/write-a-plugin.md");
+    let page = std::fs::read_to_string(page).expect("the page is there");
+    let blocks: Vec<&str> = page.split("```rust\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    let [whole, each, schedule, action, test, migrate] = blocks.as_slice() else { panic!("the page has {} blocks of Rust", blocks.len()) };
+    // What the page says in words around its fragments.
+    let source = format!(
+        "{whole}
+        #[derive(Deserialize, JsonSchema)] struct GreetEach {{}}
+        fn send(_mail: &str, _key: &str) -> JobResult {{ Ok(()) }}
+        {each}
+        pub fn follow_up(cx: &JobContext) -> JobResult {{ {schedule} cx.output(&ids) }}
+        {action}
+        #[cfg(test)] mod tests {{
+            use super::*;
+            use sexton_plugin_api::{{testing::TestHost, wire::JobEnd}};
+            {test}
+        }}
+        pub struct Older;
+        impl Older {{ pub {migrate} }}"
+    );
+    let folder = compiler::profile_dir().join("ui");
+    std::fs::create_dir_all(&folder).expect("the target directory can be written");
+    let file = folder.join("page.rs");
+    std::fs::write(&file, source).expect("the target directory can be written");
+    for arguments in [&["--emit", "metadata"] as &[&str], &["--emit", "metadata", "--test"]] {
+        let target = folder.join("page.rmeta");
+        let output = compiler::rustc(&file, "sexton-plugin-greeter", &[arguments, &["-o", target.to_str().expect("text")]].concat());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+#[test]
 fn misuse_is_answered_in_sentences() {
     let bless = std::env::var_os("SEXTON_BLESS").is_some();
     let mut differing = Vec::new();

@@ -13,16 +13,14 @@ mod plugin;
 
 /// Registers the job of an `impl` block under an event type.
 ///
-/// ```ignore
+/// ```text
 /// #[scheduled_event(EVENTS, "acme.start_resource")]
 /// impl MultiResourceScheduledEventJob for StartResource { … }
 /// ```
 ///
-/// The first argument is the `static` [`ScheduledEventRegistryWrapper`] that offers it, or `ScheduledEventManager` for code built into the
+/// The first argument is the `static` `ScheduledEventRegistryWrapper` that offers it, or `ScheduledEventManager` for code built into the
 /// host. A retry policy may follow: `attempts = 5`, `first_delay = "10s"`, `max_delay = "10m"`; what is not said takes the host's default.
 /// Several attributes on one block register one job under several types.
-///
-/// [`ScheduledEventRegistryWrapper`]: https://docs.rs/sexton-plugin-api
 #[proc_macro_attribute]
 pub fn scheduled_event(arguments: TokenStream, item: TokenStream) -> TokenStream {
     let arguments = parse_macro_input!(arguments as event::Arguments);
@@ -32,7 +30,7 @@ pub fn scheduled_event(arguments: TokenStream, item: TokenStream) -> TokenStream
 
 /// Registers a function as an action.
 ///
-/// ```ignore
+/// ```text
 /// #[action("acme.action.start_resource_example", bulk, accepts_complement)]
 /// fn start_resource_example(bot: &Bot, settings: &Value, matches: &[Resource], non_matches: &[Resource]) -> ActionResult { … }
 /// ```
@@ -47,7 +45,7 @@ pub fn action(arguments: TokenStream, item: TokenStream) -> TokenStream {
 
 /// Makes a library a plugin: on `fn load` and on `fn unload` of the same module, once per library.
 ///
-/// ```ignore
+/// ```text
 /// #[plugin]
 /// fn load(host: &Host) -> Result<(), PluginError> { EVENTS.load(host) }
 ///
