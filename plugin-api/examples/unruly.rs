@@ -71,7 +71,7 @@ fn each(_: &Bot, settings: &Value, resource: &Resource) -> ActionResult {
 
 #[plugin(name = "unruly")]
 fn load(host: &Host) -> Result<(), PluginError> {
-    let how: Settings = host.settings().map_err(|e| PluginError::new(e.to_string()))?;
+    let how: Settings = host.settings()?;
     let register = |id: &str| {
         EVENTS.register::<Nothing>(id);
     };
@@ -119,7 +119,7 @@ fn load(host: &Host) -> Result<(), PluginError> {
 
 #[plugin]
 fn unload(host: &Host) -> Result<(), PluginError> {
-    let how: Settings = host.settings().map_err(|e| PluginError::new(e.to_string()))?;
+    let how: Settings = host.settings()?;
     match how.unload.as_str() {
         "fails" => Err(PluginError::new("the pump still runs")),
         "panics" => std::panic::panic_any(String::from("in unload")),

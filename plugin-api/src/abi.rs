@@ -92,7 +92,7 @@ pub struct LogRecord<'a> {
     pub target: RStr<'a>,
     /// Message and fields: `message key=value …`.
     pub message: RStr<'a>,
-    /// Names of the open spans, outermost first, joined by `:`.
+    /// Names of the open spans with their fields in braces, outermost first, joined by `:`.
     pub spans: RStr<'a>,
     /// Source file; empty if unknown.
     pub file: RStr<'a>,

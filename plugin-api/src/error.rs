@@ -3,6 +3,7 @@
 //! Not how a job ends (see [`crate::job::JobError`]). What must hold: it holds text only, so that nothing of the plugin's
 //! memory outlives the call that brings it to the host.
 
+use crate::job::JobError;
 use std::error::Error;
 use std::fmt;
 
@@ -35,6 +36,20 @@ impl PluginError {
 impl<E: Error> From<E> for PluginError {
     fn from(error: E) -> Self {
         Self { message: chain_of(&error) }
+    }
+}
+
+/// An action or a `load` may fail as a job does: with the same words.
+impl From<JobError> for PluginError {
+    fn from(error: JobError) -> Self {
+        Self::new(error.to_string())
+    }
+}
+
+/// A job may call what an action calls: its failure is retried by policy.
+impl From<PluginError> for JobError {
+    fn from(error: PluginError) -> Self {
+        Self::fail(error.message)
     }
 }
 

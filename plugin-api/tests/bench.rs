@@ -28,6 +28,7 @@ impl ScheduledEventJob for Ends {
             "snooze" => snooze(std::time::Duration::from_micros(1_500_001)),
             "snooze_back" => snooze(Duration::seconds(-5)),
             "cancel" => cancel("changed my mind"),
+            "as_plugin" => Err(PluginError::from(JobError::snooze(Duration::minutes(2))).into()),
             "panic" => panic!("attempt {}", cx.attempt()),
             _ => Ok(()),
         }
@@ -50,6 +51,7 @@ fn every_way_to_end() {
     assert_eq!(end_of("snooze"), JobEnd::Snoozed { after_ms: 1501 });
     assert_eq!(end_of("snooze_back"), JobEnd::Snoozed { after_ms: 0 });
     assert_eq!(end_of("cancel"), JobEnd::Cancelled { reason: "changed my mind".into() });
+    assert_eq!(end_of("as_plugin"), failed("snoozed for 2m", false));
     let JobEnd::Panicked { message, place } = end_of("panic") else { panic!("it panics") };
     assert_eq!(message, "attempt 3");
     assert!(place.is_some_and(|place| place.starts_with("plugin-api/tests/bench.rs:") || place.starts_with("tests/bench.rs:")));
