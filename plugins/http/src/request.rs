@@ -2,7 +2,6 @@
 //!
 //! Not a verdict on the status. What must hold: the body read is bounded; a cancel is noticed between two pieces of it, and at the latest when the time is over.
 
-use serde::Serialize;
 use sexton_plugin_api::prelude::*;
 use std::collections::BTreeMap;
 use std::io::Read;

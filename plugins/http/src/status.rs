@@ -2,8 +2,7 @@
 //!
 //! Not what to do with the others. What must hold: text and numbers that make no sense are refused when the arguments are read.
 
-use schemars::JsonSchema;
-use serde::Deserialize;
+use sexton_plugin_api::prelude::*;
 use std::fmt;
 
 /// Numbers and ranges; `200-299` if nothing is said.
@@ -74,7 +73,7 @@ mod tests {
     use super::Statuses;
 
     fn read(json: &str) -> Result<Statuses, String> {
-        serde_json::from_str(json).map_err(|e| e.to_string())
+        sexton_plugin_api::serde_json::from_str(json).map_err(|e| e.to_string())
     }
 
     #[test]

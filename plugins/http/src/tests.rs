@@ -4,7 +4,7 @@
 //! compared, not what was meant.
 
 use super::SendRequest;
-use serde_json::{Value, json};
+use sexton_plugin_api::prelude::*;
 use sexton_plugin_api::testing::{TestHost, TestReply};
 use sexton_plugin_api::wire::JobEnd;
 use std::io::{BufRead, BufReader, Read, Write};

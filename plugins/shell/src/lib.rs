@@ -131,7 +131,7 @@ impl RunCommand {
     }
 }
 
-fn describe(ended: &Ended) -> serde_json::Value {
+fn describe(ended: &Ended) -> Value {
     json!({
         "exit_code": ended.status.code(),
         "signal": ended.status.signal(),

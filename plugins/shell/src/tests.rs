@@ -3,7 +3,7 @@
 //! Not the process group (`process`). What must hold: real commands, no stand-ins.
 
 use super::RunCommand;
-use serde_json::{Value, json};
+use sexton_plugin_api::prelude::*;
 use sexton_plugin_api::testing::{TestHost, TestReply};
 use sexton_plugin_api::wire::JobEnd;
 

@@ -44,14 +44,14 @@ pub fn turn(socket: &Path, verb: &str, container: &str, timeout: Duration) -> Jo
 /// If the Engine does not answer, or not with a state.
 pub fn is_running(socket: &Path, container: &str, timeout: Duration) -> JobResult<bool> {
     let answer = call(socket, "GET", &format!("/containers/{container}/json"), timeout)?;
-    let state: serde_json::Value = serde_json::from_str(&answer.body)?;
+    let state: Value = sexton_plugin_api::serde_json::from_str(&answer.body)?;
     state["State"]["Running"]
         .as_bool()
         .ok_or_else(|| JobError::fail(format!("the Docker Engine answered {} without a state", answer.status)))
 }
 
 fn words(body: &str) -> String {
-    let parsed: Option<serde_json::Value> = serde_json::from_str(body).ok();
+    let parsed: Option<Value> = sexton_plugin_api::serde_json::from_str(body).ok();
     let message = parsed.as_ref().and_then(|value| value["message"].as_str()).unwrap_or(body);
     message.chars().take(300).collect()
 }

@@ -3,8 +3,7 @@
 //! Not the arguments of an event: those come from whoever schedules, these from the operator. What must hold: a caller chooses a kind and a
 //! resource, never a program.
 
-use schemars::JsonSchema;
-use serde::Deserialize;
+use sexton_plugin_api::prelude::*;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;

@@ -3,7 +3,6 @@
 //! Not a shell and not a language: no splitting, no expansion, no defaults. What must hold: a value never becomes a second argument, an option or
 //! the program.
 
-use serde_json::Value;
 use sexton_plugin_api::prelude::*;
 
 /// The arguments of the template with the resource's values in place.

@@ -3,8 +3,7 @@
 //! Not templates or HTTP parsing (each beside its code). What must hold: the stubs record what reached them, and that is compared.
 
 use super::{StartResource, StopResource};
-use serde_json::{Value, json};
-use sexton_plugin_api::prelude::{Bot, Duration, MultiResourceScheduledEventJob, Resource};
+use sexton_plugin_api::prelude::*;
 use sexton_plugin_api::testing::{TestHost, TestReply};
 use sexton_plugin_api::wire::JobEnd;
 use std::io::{BufRead, BufReader, Write};
