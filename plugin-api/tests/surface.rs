@@ -51,12 +51,9 @@ fn at(seconds: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(seconds, 0).expect("an instant")
 }
 
-/// Everything that crosses as JSON, with every field set.
-fn full() -> Vec<(&'static str, Value)> {
-    fn of(value: impl Serialize) -> Value {
-        serde_json::to_value(value).expect("JSON")
-    }
-    let event = ScheduleOrder {
+/// An event with every field set.
+fn event() -> ScheduleOrder {
+    ScheduleOrder {
         event_type: "acme.x".into(),
         schedule: json!({ "every": "5m" }),
         args: json!({ "a": 1 }),
@@ -66,7 +63,11 @@ fn full() -> Vec<(&'static str, Value)> {
         resources: vec![Resource::new("r", "kind").with("p", 1)],
         labels: [("l".into(), "v".into())].into(),
         priority: 2,
-    };
+    }
+}
+
+/// A batch with every field set.
+fn batch() -> Batch {
     let retry = Retry { attempts: Some(3), first_delay_ms: Some(10), max_delay_ms: Some(20) };
     let offer = TypeOffer { event_type: "acme.x".into(), args_schema: json!(true), multi_resource: true, retry: Some(retry) };
     let standing = StandingEvent {
@@ -76,11 +77,19 @@ fn full() -> Vec<(&'static str, Value)> {
         schedule: json!({ "manual": true }),
         description: Some("d".into()),
     };
-    let batch = Batch {
+    Batch {
         types: vec![offer],
         actions: vec![ActionOffer { uid: "acme.action.y".into(), bulk: true, accepts_complement: true }],
         standing: vec![standing],
-    };
+    }
+}
+
+/// Everything that crosses as JSON, with every field set.
+fn full() -> Vec<(&'static str, Value)> {
+    fn of(value: impl Serialize) -> Value {
+        serde_json::to_value(value).expect("JSON")
+    }
+    let event = event();
     let order = RunOrder {
         run: 1,
         occurrence: "e.1".into(),
@@ -120,7 +129,7 @@ fn full() -> Vec<(&'static str, Value)> {
     };
     vec![
         ("LoadOrder", of(LoadOrder { plugin: "p".into(), settings: json!({}), log_level: 3 })),
-        ("Batch", of(batch)),
+        ("Batch", of(batch())),
         ("RunOrder", of(order)),
         ("RunReply", of(RunReply { run: 1, end: JobEnd::Succeeded, output: Some(raw(&json!([1]))), resources })),
         ("ActOrder", of(act)),
