@@ -12,6 +12,7 @@ pub mod event_type;
 pub mod input;
 pub mod offline;
 pub mod plugin;
+pub mod plugin_check;
 pub mod run;
 pub mod schedule;
 pub mod serve;
@@ -45,6 +46,8 @@ pub struct Cli {
 pub enum Command {
     /// Run the host until SIGTERM or SIGINT
     Serve(Box<serve::Serve>),
+    /// Show a host, real plugins and a dozen events at work, in half a minute
+    Demo(crate::demo::Demo),
     /// Show how the host is
     Status,
     /// Look at, load, reload and unload plugins
@@ -67,6 +70,8 @@ pub enum Command {
     Action(action::Action),
     /// Show who changed what
     Audit(status::Audit),
+    /// Measure this machine with the real store and a real job
+    Bench(crate::bench::Bench),
     /// Explain an error code
     Explain(offline::Explain),
     /// Look at the configuration
@@ -170,6 +175,7 @@ fn run(cli: Cli) -> Done {
     let door = connect::Door { address: cli.host, format: cli.output };
     match cli.command {
         Command::Serve(serve) => serve.run(),
+        Command::Demo(demo) => demo.run(),
         Command::Status => status::show(&door),
         Command::Plugin(plugin) => plugin.run(&door),
         Command::EventType(event_type) => event_type.run(&door),
@@ -178,6 +184,7 @@ fn run(cli: Cli) -> Done {
         Command::Schedule(schedule) => schedule.run(&door),
         Command::Action(action) => action.run(&door),
         Command::Audit(audit) => audit.run(&door),
+        Command::Bench(bench) => bench.run(),
         Command::Explain(explain) => explain.run(&door),
         Command::Config(config) => config.run(&door),
         Command::Completions(completions) => completions.run(),

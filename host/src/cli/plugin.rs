@@ -3,7 +3,7 @@
 //! Not the life cycle (the supervisor's). What must hold: unload says first what it will do.
 
 use crate::cli::connect::Door;
-use crate::cli::{Done, Failure, input};
+use crate::cli::{Done, Failure, input, plugin_check};
 use crate::client::{Client, encode};
 use crate::output::table::{Column, card, cut, draw, instant, text};
 use crate::output::{self, Format};
@@ -113,7 +113,7 @@ impl Plugin {
                 let answer = door.open()?.post(&at(&name, "/release"), &json!({}))?;
                 door.answer(&answer, |p| in_a_line("released", p))
             }
-            Self::Check { file } => check(door, &file),
+            Self::Check { file } => plugin_check::check(door, &file),
         }
     }
 }
@@ -213,8 +213,3 @@ const GENERATIONS: &[Column] = &[
     Column { head: "STATE", cell: |g| text(g, "state") },
     Column { head: "DIGEST", cell: |g| text(g, "digest").chars().take(12).collect() },
 ];
-
-/// Offline: inspects the file and loads it in this process, as a host would.
-fn check(_door: &Door, _file: &Path) -> Done {
-    Err(Failure::Failed(Refusal::new("HST007", Blame::Bug, "not built")))
-}

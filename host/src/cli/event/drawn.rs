@@ -1,0 +1,113 @@
+//! Events as people read them: rows, a card, and what a verb did.
+//!
+//! Not the JSON that programs get. What must hold: `running` and `unresolved` are shown wherever a state is.
+
+use crate::output::table::{Column, card, cut, distance, draw, instant, text};
+use serde_json::Value;
+
+/// The columns of lists.
+pub const COLUMNS: &[Column] = &[
+    Column { head: "ID", cell: |e| text(e, "id") },
+    Column { head: "TYPE", cell: |e| text(e, "event_type") },
+    Column { head: "STATE", cell: state },
+    Column { head: "NEXT RUN", cell: |e| instant(e, "next_run_at") },
+    Column { head: "", cell: |e| distance(e, "next_run_at") },
+    Column { head: "SCHEDULE", cell: |e| schedule_text(&e["schedule"]) },
+    Column { head: "KEY", cell: |e| text(e, "key") },
+    Column { head: "DESCRIPTION", cell: |e| cut(&text(e, "description"), 40) },
+];
+
+/// `scheduled`, with the derived `running` and `unresolved` behind it.
+fn state(event: &Value) -> String {
+    let derived = ["running", "unresolved"].into_iter().filter(|name| event[*name] == true);
+    std::iter::once(text(event, "state")).chain(derived.map(str::to_owned)).collect::<Vec<_>>().join(", ")
+}
+
+fn schedule_text(schedule: &Value) -> String {
+    let Some(kinds) = schedule.as_object() else { return String::new() };
+    let one = |name: &str| kinds.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    if kinds.contains_key("once") {
+        "once".to_owned()
+    } else if kinds.contains_key("every") {
+        format!("every {}", one("every"))
+    } else if kinds.contains_key("after") {
+        format!("{} after each", one("after"))
+    } else if kinds.contains_key("cron") {
+        [one("cron"), one("tz")].join(" ").trim_end().to_owned()
+    } else {
+        "manual".to_owned()
+    }
+}
+
+/// What a verb left.
+pub fn altered(answer: &Value) -> String {
+    let event = &answer["event"];
+    let mut line = format!("{}  {}  {}", text(event, "id"), text(event, "event_type"), state(event));
+    if event["next_run_at"].is_string() {
+        line += &format!(", next run {} ({})", instant(event, "next_run_at"), distance(event, "next_run_at"));
+    }
+    match text(answer, "running").as_str() {
+        "" => line,
+        running => format!("{line}\nstill running: {running}"),
+    }
+}
+
+/// What was accepted.
+pub fn accepted(answer: &Value) -> String {
+    let mut line = format!("scheduled {}", text(answer, "id"));
+    if answer["next_run_at"].is_string() {
+        line += &format!(", first run {} ({})", instant(answer, "next_run_at"), distance(answer, "next_run_at"));
+    }
+    if answer["unresolved"] == true {
+        line += "\nunresolved: nobody serves its type on this host now; it waits until somebody does";
+    }
+    for note in answer["notes"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        line += &format!("\nnote: {note}");
+    }
+    line
+}
+
+/// One event as a card, with what waits and what ran.
+pub fn drawn(event: &Value) -> String {
+    let next = [instant(event, "next_run_at"), distance(event, "next_run_at")].join("  ");
+    let mut all = card(&[
+        ("id", text(event, "id")),
+        ("type", text(event, "event_type")),
+        ("state", state(event)),
+        ("reason", text(event, "reason")),
+        ("next run", next.trim().to_owned()),
+        ("schedule", event["schedule"].to_string()),
+        ("args", text(event, "args")),
+        ("key", text(event, "key")),
+        ("description", text(event, "description")),
+        ("bot", text(event, "bot")),
+        ("resources", text(event, "resources")),
+        ("labels", text(event, "labels")),
+        ("priority", text(event, "priority")),
+        ("retry", text(event, "retry")),
+        ("standing of", text(event, "standing_of")),
+        ("occurrences", text(event, "occurrences")),
+        ("skipped", text(event, "skipped")),
+        ("created", format!("{} by {}", instant(event, "created_at"), text(event, "created_by"))),
+        ("finished", instant(event, "finished_at")),
+    ]);
+    let rows = |name: &str| event[name].as_array().cloned().unwrap_or_default();
+    let waiting = rows("waiting");
+    if !waiting.is_empty() {
+        all += &format!("\n\nWaiting\n{}", draw(WAITING, &waiting, ""));
+    }
+    let runs = rows("runs");
+    if !runs.is_empty() {
+        all += &format!("\n\nLast runs\n{}", draw(crate::cli::run::COLUMNS, &runs, ""));
+    }
+    all
+}
+
+const WAITING: &[Column] = &[
+    Column { head: "OCCURRENCE", cell: |w| text(w, "occurrence") },
+    Column { head: "DUE", cell: |w| instant(w, "due_at") },
+    Column { head: "", cell: |w| distance(w, "due_at") },
+    Column { head: "CAUSE", cell: |w| text(w, "cause") },
+    Column { head: "ATTEMPT", cell: |w| text(w, "attempt") },
+    Column { head: "DEAD", cell: |w| cut(&text(w, "dead"), 60) },
+];
