@@ -7,6 +7,7 @@
 
 pub mod app;
 pub mod bench;
+pub mod builtin;
 pub mod cli;
 pub mod client;
 pub mod clock;
