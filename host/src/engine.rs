@@ -21,6 +21,8 @@ pub mod settler;
 pub mod shared;
 pub mod stop;
 pub mod table;
+#[cfg(test)]
+mod tests;
 pub mod wake;
 
 use crate::engine::observe::HostEvent;
@@ -148,7 +150,7 @@ impl Engine {
             let (own, asked) = (Arc::clone(&shared), Arc::clone(&asked));
             calls.push(duty::spawn("calls", health, move || calls::run(&own, &asked))?);
         }
-        let duties = Duties { scheduler, claimer, settler, calls };
+        let duties = Duties { scheduler, claimer, settler, calls, asked };
         Ok(Self { shared, duties: Arc::new(Mutex::new(Some(duties))) })
     }
 
@@ -247,10 +249,15 @@ impl Engine {
     /// Takes no new runs, waits `drain` for the running, asks them to stop, waits `grace`, settles what ended, gives claims back. A second
     /// call waits for the first.
     pub fn stop(&self, drain: Duration, grace: Duration) {
+        self.stop_within(drain, grace, stop::LAST_WORDS);
+    }
+
+    /// The same, with a word on how long a store that answers slowly is waited for at the end.
+    pub(crate) fn stop_within(&self, drain: Duration, grace: Duration, last_words: Duration) {
         self.shared.stopping.store(true, Ordering::SeqCst);
         let mut duties = self.duties.lock();
         if let Some(duties) = duties.take() {
-            stop::stop(&self.shared, duties, drain, grace);
+            stop::stop(&self.shared, duties, drain, grace, last_words);
         }
     }
 }

@@ -52,23 +52,20 @@ pub fn run(shared: &Shared, asked: &Mutex<Receiver<Ask>>) {
     loop {
         // The lock is held while waiting: the next thread waits for the lock instead.
         let ask = asked.lock().recv();
-        let Ok(Ask::Call { serving, call, run, request }) = ask else { return refuse_rest(shared, asked) };
+        let Ok(Ask::Call { serving, call, run, request }) = ask else { return };
         let answer = answer(shared, &serving, run, request).map_err(|refusal| to_plugin(&refusal));
         // A generation that is gone waits for no answer.
         let _ = serving.orders.send(Order::Answer { call, answer });
     }
 }
 
-/// Nobody is left waiting for an answer when the host ends.
-fn refuse_rest(shared: &Shared, asked: &Mutex<Receiver<Ask>>) {
+/// After the last thread ended: nobody is left waiting for an answer.
+pub fn refuse_rest(asked: &Mutex<Receiver<Ask>>) {
     for ask in asked.lock().try_iter() {
-        let Ask::Call { serving, call, .. } = ask else {
-            // That end is another thread's.
-            let _ = shared.calls.send(Ask::End);
-            return;
-        };
-        // As above.
-        let _ = serving.orders.send(Order::Answer { call, answer: Err(to_plugin(&problem::stopping())) });
+        if let Ask::Call { serving, call, .. } = ask {
+            // As above.
+            let _ = serving.orders.send(Order::Answer { call, answer: Err(to_plugin(&problem::stopping())) });
+        }
     }
 }
 

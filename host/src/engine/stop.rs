@@ -7,14 +7,16 @@ use crate::engine::inbound;
 use crate::engine::scheduler::Message;
 use crate::engine::settler::Ending;
 use crate::engine::shared::Shared;
+use parking_lot::Mutex;
 use sexton_loader::seam::Order;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc;
+use std::sync::mpsc::{self, Receiver};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// How long a last settlement, or a last giving back, may take with a store that answers slowly.
-const LAST_WORDS: Duration = Duration::from_secs(10);
+pub const LAST_WORDS: Duration = Duration::from_secs(10);
 
 /// Threads to be joined at the end.
 #[derive(Debug)]
@@ -27,14 +29,16 @@ pub struct Duties {
     pub settler: JoinHandle<()>,
     /// End by a message each.
     pub calls: Vec<JoinHandle<()>>,
+    /// What they did not get to.
+    pub asked: Arc<Mutex<Receiver<Ask>>>,
 }
 
 /// Brings the engine to its end.
-pub fn stop(shared: &Shared, duties: Duties, drain: Duration, grace: Duration) {
+pub fn stop(shared: &Shared, duties: Duties, drain: Duration, grace: Duration, last_words: Duration) {
     let (reply, given_back) = mpsc::channel();
     // A scheduler that has stopped starts nothing new anyway.
     if shared.door.send(Message::Stop { reply }).is_ok() {
-        let _ = given_back.recv_timeout(LAST_WORDS);
+        let _ = given_back.recv_timeout(last_words);
     }
     let nothing_runs = |rows: &super::table::Rows| rows.under_way().next().is_none();
     if !shared.table.wait_until(Instant::now() + drain, nothing_runs) {
@@ -45,7 +49,7 @@ pub fn stop(shared: &Shared, duties: Duties, drain: Duration, grace: Duration) {
             inbound::cut_short(shared, left, "the host stopped before it ended");
         }
     }
-    let settled = shared.table.wait_until(Instant::now() + LAST_WORDS, |rows| rows.runs.is_empty());
+    let settled = shared.table.wait_until(Instant::now() + last_words, |rows| rows.runs.is_empty());
     end(shared, duties, settled);
 }
 
@@ -73,4 +77,5 @@ fn end(shared: &Shared, duties: Duties, settled: bool) {
         // A panic was said when it happened.
         let _ = duty.join();
     }
+    calls::refuse_rest(&duties.asked);
 }

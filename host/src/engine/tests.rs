@@ -1,0 +1,10 @@
+//! The engine on a store in memory, with generations that are threads of the test: real channels, a real flight record, no plugin code.
+
+mod acting;
+mod altering;
+mod calling;
+mod ending;
+mod failing;
+mod intaking;
+mod rig;
+mod running;

@@ -1,0 +1,122 @@
+//! Ends that are none of the job's doing: cancel, a generation that is gone, the host's stop, the host's death.
+
+use super::rig::{Does, Generation, Rig, event, in_ms, once, until};
+use crate::clock;
+use parking_lot::Mutex;
+use sexton_core::{EventState, Outcome};
+use sexton_loader::flight::FlightRecord;
+use sexton_store::Store;
+use sexton_store::sqlite::Sqlite;
+use std::sync::Arc;
+use std::time::Duration;
+
+#[test]
+fn a_run_is_asked_to_stop_and_one_that_is_not_there_is_refused() {
+    let rig = Rig::new();
+    let generation = Generation::new(&rig, 1, 8, |_| Does::Holds);
+    rig.serve(&[("a.a", Some(&generation.serving))]);
+    let id = rig.schedule(event("a.a", once(in_ms(0))));
+    generation.until("it has started", |seen| seen.ran.len() == 1);
+    let occurrence = rig.engine.in_flight()[0].occurrence;
+    rig.engine.cancel_run(occurrence).unwrap();
+    until("it is cancelled", || rig.outcomes(id) == [Outcome::Cancelled]);
+    until("it is out of the table", || rig.engine.in_flight().is_empty());
+    assert_eq!(rig.engine.cancel_run(occurrence).unwrap_err().code, "INP012");
+}
+
+#[test]
+fn a_generation_that_is_gone_interrupts_what_had_started_and_gives_up_the_rest() {
+    let rig = Rig::new();
+    let first = Arc::new(Mutex::new(true));
+    let old = Generation::new(&rig, 1, 8, move |_| if std::mem::take(&mut *first.lock()) { Does::Holds } else { Does::Sits });
+    rig.serve(&[("a.a", Some(&old.serving))]);
+    let started = rig.schedule(event("a.a", once(in_ms(0))));
+    old.until("one has started", |seen| seen.ran.len() == 1);
+    let waiting = rig.schedule(event("a.a", once(in_ms(0))));
+    old.until("it has two", |seen| seen.ran.len() == 2);
+    old.go();
+    until("the started one is interrupted", || rig.outcomes(started) == [Outcome::Interrupted]);
+    let new = Generation::succeeding(&rig, 2);
+    rig.serve(&[("a.a", Some(&new.serving))]);
+    until("both ran", || rig.outcomes(started).len() == 2 && rig.outcomes(waiting).len() == 1);
+    assert_eq!(rig.outcomes(started), [Outcome::Interrupted, Outcome::Succeeded]);
+    assert_eq!(rig.outcomes(waiting), [Outcome::Succeeded]);
+    assert!(rig.runs().iter().all(|r| r.attempt == 1), "no attempt is spent by it");
+}
+
+#[test]
+fn a_stop_waits_for_what_runs() {
+    let rig = Rig::new();
+    let generation = Generation::new(&rig, 1, 8, |_| Does::Holds);
+    rig.serve(&[("a.a", Some(&generation.serving))]);
+    let id = rig.schedule(event("a.a", once(in_ms(0))));
+    generation.until("it has started", |seen| seen.ran.len() == 1);
+    let engine = rig.engine.clone();
+    let stopping = std::thread::spawn(move || engine.stop(super::rig::DEADLINE, Duration::ZERO));
+    let of = rig.registry.now().types["a.a"].id;
+    let later = rig.schedule(event("a.a", once(in_ms(0))));
+    generation.release();
+    stopping.join().unwrap();
+    assert_eq!(rig.outcomes(id), [Outcome::Succeeded]);
+    assert!(rig.outcomes(later).len() == 1 || rig.store.next_due(&[of]).unwrap().is_some(), "run before the stop, or back in the store");
+}
+
+#[test]
+fn a_stop_asks_then_interrupts_and_gives_claims_back() {
+    let rig = Rig::with_slots(2);
+    let generation = Generation::new(&rig, 1, 8, |order| match order.description.as_deref() {
+        Some("deaf") => Does::Sits,
+        _ => Does::Holds,
+    });
+    rig.serve(&[("a.a", Some(&generation.serving))]);
+    let hears = rig.schedule(event("a.a", once(in_ms(0))));
+    let deaf = rig.schedule(sexton_core::NewEvent { description: Some("deaf".into()), ..event("a.a", once(in_ms(0))) });
+    generation.until("both are there", |seen| seen.ran.len() == 2);
+    let queued = rig.schedule(event("a.a", once(in_ms(0))));
+    let of = rig.registry.now().types["a.a"].id;
+    until("the third is claimed", || rig.store.next_due(&[of]).unwrap().is_none());
+    rig.engine.stop(Duration::from_millis(5), Duration::from_millis(200));
+    assert_eq!(rig.outcomes(hears), [Outcome::Cancelled]);
+    assert_eq!(rig.outcomes(deaf), [Outcome::Interrupted]);
+    assert!(rig.outcomes(queued).is_empty() && rig.store.next_due(&[of]).unwrap().is_some());
+    assert_eq!(rig.store.event(deaf).unwrap().unwrap().state, EventState::Scheduled);
+    let call = crate::engine::ActionCall {
+        uid: "a.action".into(),
+        bot: sexton_plugin_api::wire::Bot::default(),
+        settings: serde_json::Value::Null,
+        matches: vec![],
+        non_matches: vec![],
+    };
+    assert_eq!(rig.engine.act(call, &rig.by).unwrap_err().code, "HST006");
+}
+
+#[test]
+fn the_next_life_interrupts_what_had_started_and_voids_every_other_claim() {
+    let store: Arc<dyn Store> = Arc::new(Sqlite::in_memory().unwrap());
+    let first = Rig::on(Arc::clone(&store), 3);
+    let generation = Generation::new(&first, 1, 8, |_| Does::Sits);
+    first.serve(&[("a.a", Some(&generation.serving))]);
+    first.engine.schedule((0..10).map(|_| event("a.a", once(in_ms(0)))).collect(), &first.by).unwrap();
+    generation.until("three have started", |seen| seen.ran.len() == 3);
+    let of = first.registry.now().types["a.a"].id;
+    until("the rest is claimed", || store.next_due(&[of]).unwrap().is_none());
+    // The death of the first host: its flight record as the disk has it, and a lease that is younger than its own.
+    let state = tempfile::tempdir().unwrap();
+    std::fs::copy(first.state.path().join("flight"), state.path().join("flight")).unwrap();
+    let (flight, left) = FlightRecord::open(&state.path().join("flight"), 3).unwrap();
+    assert_eq!(left.slots.len(), 3);
+    let second = Rig::after(Arc::clone(&store), flight, left, state);
+    assert_eq!((second.runs().len(), second.lease.stale_claims), (3, 10));
+    assert!(second.runs().iter().all(|r| r.outcome == Outcome::Interrupted && r.error.as_deref() == Some("the host ended")));
+    let new = Generation::succeeding(&second, 2);
+    second.serve(&[("a.a", Some(&new.serving))]);
+    until("all ran", || second.runs().len() == 13);
+    let succeeded = second.runs().iter().filter(|r| r.outcome == Outcome::Succeeded && r.attempt == 1).count();
+    assert_eq!((succeeded, new.ran().len()), (10, 10));
+    // What the dead host still says is recorded and changes nothing.
+    generation.release();
+    first.stop();
+    let lost = second.runs().iter().filter(|r| r.outcome == Outcome::Lost).count();
+    assert_eq!(lost, 3, "its three runs, interrupted by its stop, under a stale epoch");
+    assert!(second.runs().iter().all(|r| r.finished_at <= clock::now()));
+}

@@ -1,0 +1,103 @@
+//! What is refused at the door, and how it is said.
+
+use super::rig::{Rig, event, in_ms, once};
+use crate::engine::limits;
+use chrono::{DateTime, Utc};
+use sexton_core::{NewEvent, Resource, Schedule};
+use std::collections::BTreeMap;
+
+fn raw(text: &str) -> Box<serde_json::value::RawValue> {
+    serde_json::value::RawValue::from_string(text.into()).unwrap()
+}
+
+fn resource(id: &str) -> Resource {
+    Resource { id: id.into(), kind: String::new(), properties: BTreeMap::new() }
+}
+
+#[test]
+fn what_is_wrong_is_refused_with_its_code_and_stores_nothing() {
+    let rig = Rig::new();
+    rig.serve(&[("a.a", None)]);
+    let plain = || event("a.a", Schedule::Manual);
+    let long = "x".repeat(limits::KEY_BYTES + 1);
+    let cases: Vec<(&str, NewEvent)> = vec![
+        ("INP001", event("a.b", Schedule::Manual)),
+        ("INP002", NewEvent { args: raw(r#"{"wait": "yes"}"#), ..plain() }),
+        ("INP002", NewEvent { args: raw("[]"), ..plain() }),
+        ("INP015", NewEvent { args: raw(&format!("\"{}\"", "x".repeat(limits::ARGS_BYTES))), ..plain() }),
+        ("INP015", NewEvent { key: Some(long.clone()), ..plain() }),
+        ("INP015", NewEvent { description: Some("x".repeat(limits::DESCRIPTION_BYTES + 1)), ..plain() }),
+        ("INP015", NewEvent { labels: [(long.clone(), String::new())].into(), ..plain() }),
+        ("INP015", NewEvent { resources: vec![resource(&long)], ..plain() }),
+        ("INP015", NewEvent { retry: Some(sexton_core::RetryPolicy { attempts: 0, ..Default::default() }), ..plain() }),
+        ("INP018", NewEvent { resources: vec![resource("r"), resource("r")], ..plain() }),
+        ("INP003", event("a.a", Schedule::Cron { expression: "61 * * * *".into(), tz: "UTC".into() })),
+        ("INP004", event("a.a", Schedule::Cron { expression: "1 * * * *".into(), tz: "Mars/Olympus".into() })),
+    ];
+    for (code, wrong) in cases {
+        let refusal = rig.engine.schedule(vec![wrong.clone()], &rig.by).unwrap_err();
+        assert_eq!(refusal.code, code, "{refusal}");
+        assert!(!refusal.message.starts_with("event "), "one event needs no number: {refusal}");
+        let refusal = rig.engine.schedule(vec![plain(), plain(), wrong], &rig.by).unwrap_err();
+        assert_eq!(refusal.code, code, "{refusal}");
+        assert!(refusal.message.starts_with("event 3: "), "{refusal}");
+    }
+    let many = vec![plain(); limits::BATCH + 1];
+    assert_eq!(rig.engine.schedule(many, &rig.by).unwrap_err().code, "INP015");
+    assert_eq!(rig.events(), 0);
+    assert_eq!(rig.engine.schedule(vec![], &rig.by).unwrap().len(), 0);
+}
+
+#[test]
+fn a_key_in_use_is_refused_and_names_the_event() {
+    let rig = Rig::new();
+    rig.serve(&[("a.a", None)]);
+    let keyed = || NewEvent { key: Some("nightly".into()), ..event("a.a", once(in_ms(3_600_000))) };
+    let first = rig.schedule(keyed());
+    let refusal = rig.engine.schedule(vec![keyed()], &rig.by).unwrap_err();
+    assert_eq!(refusal.code, "INP008");
+    assert!(refusal.to_string().contains(&first.to_string()), "{refusal}");
+    assert_eq!(rig.events(), 1);
+}
+
+#[test]
+fn what_is_accepted_says_when_and_what_to_know() {
+    let rig = Rig::new();
+    rig.serve(&[("a.a", None)]);
+    let future = in_ms(3_600_000);
+    let accepted = rig.engine.schedule(
+        vec![event("a.a", once(DateTime::<Utc>::UNIX_EPOCH)), event("a.a", once(future)), event("a.a", Schedule::Manual)],
+        &rig.by,
+    );
+    let accepted = accepted.unwrap();
+    assert!(accepted[0].notes.iter().any(|n| n == "the time is in the past: it runs at once"));
+    assert_eq!((accepted[1].next_run_at, accepted[1].notes.len()), (Some(future), 1));
+    assert_eq!(accepted[2].next_run_at, None);
+    assert!(accepted[0].id < accepted[1].id && accepted[1].id < accepted[2].id);
+}
+
+#[test]
+fn standing_events_are_held_to_the_same_rules_and_name_themselves() {
+    let rig = Rig::new();
+    let schema = serde_json::json!({"type": "object", "required": ["path"]});
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let standing = |args: serde_json::Value, schedule: serde_json::Value| sexton_plugin_api::wire::StandingEvent {
+        key: "hourly".into(),
+        event_type: "new.type".into(),
+        args,
+        schedule,
+        description: None,
+    };
+    let every = || serde_json::json!({"every": "1h"});
+    let offer = rig.engine.standing(&standing(serde_json::json!({"path": "/"}), every()), &validator).unwrap();
+    assert!(
+        offer.first.is_some()
+            && offer.wish.key.as_deref() == Some("hourly")
+            && matches!(offer.wish.schedule, Schedule::Every { anchor: Some(_), .. })
+    );
+    let refusal = rig.engine.standing(&standing(serde_json::json!({}), every()), &validator).unwrap_err();
+    assert!(refusal.code == "INP002" && refusal.message.starts_with("standing event `hourly` of `new.type`: "), "{refusal}");
+    let refusal =
+        rig.engine.standing(&standing(serde_json::json!({"path": "/"}), serde_json::json!({"every": "soon"})), &validator).unwrap_err();
+    assert_eq!(refusal.code, "INP005", "{refusal}");
+}
