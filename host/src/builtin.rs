@@ -11,7 +11,6 @@ use std::time::Duration;
 
 /// Does nothing: for tests, benches, and to see that a schedule fires.
 #[derive(Deserialize, JsonSchema)]
-#[schemars(crate = "sexton_plugin_api::schemars")]
 struct Noop {}
 
 impl ScheduledEventJob for Noop {
@@ -22,7 +21,6 @@ impl ScheduledEventJob for Noop {
 
 /// Deletes finished runs, and ended events that have no runs left.
 #[derive(Deserialize, JsonSchema)]
-#[schemars(crate = "sexton_plugin_api::schemars")]
 #[serde(deny_unknown_fields)]
 struct Prune {
     /// How long ago a run must have finished: `30d`, `12h`, `1d 6h`.
