@@ -52,7 +52,7 @@ fn gone() -> EntryFailure {
 }
 
 fn failed(uid: &str, why: &str, ids: &[EventId]) -> Refusal {
-    let refusal = Refusal::new("PLG040", Blame::Plugin, format!("the action `{uid}` failed: {why}"));
+    let refusal = Refusal::new("PLG043", Blame::Plugin, format!("the action `{uid}` failed: {why}"));
     if ids.is_empty() {
         return refusal.remedy("nothing was scheduled: the call may be repeated");
     }
