@@ -3,17 +3,42 @@
 //! It knows nothing of schedules. What must hold: new before old; a failed step leaves what serves serving; every verb is audited with its
 //! actor.
 
+mod arrival;
+mod closing;
+mod keeper;
+mod listing;
+mod looks;
+mod offer;
+mod opening;
+mod reconcile;
+mod settle;
+mod snapshot;
+mod state;
+mod sweep;
+#[cfg(test)]
+mod tests;
+mod unloading;
+mod verbs;
+mod view;
+
 use crate::engine::Engine;
+use crate::problem;
 use crate::registry::{Placement, Registry};
+use arc_swap::ArcSwap;
 use chrono::{DateTime, Utc};
+use keeper::Keeper;
+use parking_lot::{Condvar, Mutex};
+use reconcile::Cause;
 use serde::Serialize;
-use sexton_core::Refusal;
+use sexton_core::{Blame, Refusal};
 use sexton_loader::seam::Stamped;
 use sexton_store::Store;
 use sexton_store::rows::{Actor, Decision, Lease};
+use state::{Answer, Asker, Limits, Message, Verb, What};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::{Sender, channel};
+use std::time::Duration;
 
 /// What the supervisor stands on.
 pub struct Ground {
@@ -35,7 +60,20 @@ pub struct Ground {
 
 /// A handle; clones share one supervisor.
 #[derive(Clone)]
-pub struct Supervisor {}
+pub struct Supervisor {
+    shared: Arc<Shared>,
+    door: Sender<Message>,
+}
+
+/// What the supervisor's thread shows, and what a look at it needs.
+struct Shared {
+    views: ArcSwap<Vec<PluginView>>,
+    ready: Mutex<bool>,
+    ready_rang: Condvar,
+    engine: Engine,
+    store: Arc<dyn Store>,
+    registry: Arc<Registry>,
+}
 
 /// Where a plugin stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -120,48 +158,138 @@ pub enum UnloadMode {
 
 impl Supervisor {
     /// Starts the supervisor's thread and answers at once: nothing can load before somebody hands it the reports (`report`). It loads what
-    /// the directory holds, then watches it.
-    pub fn start(_ground: Ground) -> Result<Self, Refusal> {
-        Err(Refusal::new("HST000", sexton_core::Blame::Bug, "not built"))
+    /// the directory holds, then watches it. The directory is made if it is not there.
+    pub fn start(ground: Ground) -> Result<Self, Refusal> {
+        Self::start_within(ground, Limits::default())
+    }
+
+    fn start_within(ground: Ground, limits: Limits) -> Result<Self, Refusal> {
+        std::fs::create_dir_all(&ground.plugins).map_err(|e| {
+            Refusal::new("HST001", Blame::World, format!("the plugin directory {} cannot be made: {e}", ground.plugins.display()))
+                .remedy("make it yourself, or name another with `--plugins`")
+        })?;
+        arrival::sweep(&ground.plugins);
+        let shared = Arc::new(Shared {
+            views: ArcSwap::default(),
+            ready: Mutex::new(false),
+            ready_rang: Condvar::new(),
+            engine: ground.engine.clone(),
+            store: Arc::clone(&ground.store),
+            registry: Arc::clone(&ground.registry),
+        });
+        let (door, inbox) = channel();
+        let keeper = Keeper::new(ground, limits, Arc::clone(&shared), door.clone())?;
+        let last_word = ReadyAtLast(Arc::clone(&shared));
+        let body = move || {
+            let _last_word = last_word;
+            keeper.run(&inbox);
+        };
+        std::thread::Builder::new().name("supervisor".to_owned()).spawn(body).map_err(|e| {
+            Refusal::new("HST005", Blame::World, format!("the supervisor's thread cannot be started: {e}"))
+                .remedy("raise the limit on threads")
+        })?;
+        Ok(Self { shared, door })
     }
 
     /// Waits until the built-ins serve and everything that the directory held at the start is loaded or rejected.
-    pub fn wait_ready(&self) {}
-
-    /// Forgets who owns an event type; answers who did. Refused if it is not known (`INP001`). The registry is swapped.
-    pub fn release_type(&self, _event_type: &str, _by: &Actor) -> Result<Option<String>, Refusal> {
-        Err(Refusal::new("HST000", sexton_core::Blame::Bug, "not built"))
+    pub fn wait_ready(&self) {
+        let mut ready = self.shared.ready.lock();
+        while !*ready {
+            self.shared.ready_rang.wait(&mut ready);
+        }
     }
 
-    /// All plugins.
+    /// All plugins, by name. Never waits for a load.
     #[must_use]
     pub fn list(&self) -> Vec<PluginView> {
-        Vec::new()
+        let views = self.shared.views.load();
+        self.shared.with_counts(views.as_ref().clone())
     }
 
-    /// Loads by name (ends an operator's unload) or by path (copied into the plugin directory by rename first).
-    pub fn load(&self, _name_or_path: &str, _by: &Actor) -> Result<PluginView, Refusal> {
-        Err(Refusal::new("HST000", sexton_core::Blame::Bug, "not built"))
+    /// Loads by name (ends an operator's unload) or by absolute path (copied into the plugin directory by rename first).
+    pub fn load(&self, name_or_path: &str, by: &Actor) -> Result<PluginView, Refusal> {
+        self.ask(What::Load(name_or_path.to_owned()), Cause::Load, by)
     }
 
-    /// Unloads: waits for runs up to `wait`, stores the decision, withdraws the types by owner.
-    pub fn unload(&self, _name: &str, _mode: UnloadMode, _wait: std::time::Duration, _by: &Actor) -> Result<PluginView, Refusal> {
-        Err(Refusal::new("HST000", sexton_core::Blame::Bug, "not built"))
+    /// Unloads: waits for runs up to `wait`, stores the decision, withdraws the types by owner. Past `wait` it is refused (`PLG035`) and
+    /// everything is as before.
+    pub fn unload(&self, name: &str, mode: UnloadMode, wait: Duration, by: &Actor) -> Result<PluginView, Refusal> {
+        self.ask(What::Unload { name: name.to_owned(), mode, wait }, Cause::Noticed, by)
     }
 
     /// Loads what the directory holds again, even if the digest is the same.
-    pub fn reload(&self, _name: &str, _by: &Actor) -> Result<PluginView, Refusal> {
-        Err(Refusal::new("HST000", sexton_core::Blame::Bug, "not built"))
+    pub fn reload(&self, name: &str, by: &Actor) -> Result<PluginView, Refusal> {
+        self.ask(What::Reload(name.to_owned()), Cause::Reload, by)
     }
 
     /// Ends the decision about a plugin.
-    pub fn release(&self, _name: &str, _by: &Actor) -> Result<PluginView, Refusal> {
-        Err(Refusal::new("HST000", sexton_core::Blame::Bug, "not built"))
+    pub fn release(&self, name: &str, by: &Actor) -> Result<PluginView, Refusal> {
+        self.ask(What::Release(name.to_owned()), Cause::Load, by)
+    }
+
+    /// Forgets who owns an event type; answers who did. Refused if it is not known (`INP001`). The registry is swapped.
+    pub fn release_type(&self, event_type: &str, by: &Actor) -> Result<Option<String>, Refusal> {
+        let (reply, answer) = channel();
+        let message = Message::ReleaseType { event_type: event_type.to_owned(), by: by.clone(), reply };
+        self.door.send(message).map_err(|_| problem::stopped_duty("supervisor"))?;
+        answer.recv().unwrap_or_else(|_| Err(problem::stopped_duty("supervisor")))
     }
 
     /// Takes a report that concerns a life cycle (`Loaded Quiescent Gone Migrated`).
-    pub fn report(&self, _stamped: Stamped) {}
+    pub fn report(&self, stamped: Stamped) {
+        // Nobody is left to be told once the supervisor has stopped.
+        let _stopped = self.door.send(Message::Report(stamped));
+    }
 
     /// Drains and unloads everything, within `grace`.
-    pub fn stop(&self, _grace: std::time::Duration) {}
+    pub fn stop(&self, grace: Duration) {
+        let (reply, done) = channel();
+        if self.door.send(Message::Stop { grace, reply }).is_ok() {
+            let _ended = done.recv();
+        }
+    }
+
+    fn ask(&self, what: What, cause: Cause, by: &Actor) -> Answer {
+        let (reply, answer) = channel();
+        let asker = Asker { by: by.clone(), cause, reply: Some(reply) };
+        let verb = Verb { what, asker, expires: None };
+        self.door.send(Message::Verb(verb)).map_err(|_| problem::stopped_duty("supervisor"))?;
+        let view = answer.recv().unwrap_or_else(|_| Err(problem::stopped_duty("supervisor")))?;
+        let mut counted = self.shared.with_counts(vec![view]);
+        Ok(counted.swap_remove(0))
+    }
+}
+
+impl Shared {
+    /// One plugin as last published, without counts.
+    fn view(&self, name: &str) -> Option<PluginView> {
+        self.views.load().iter().find(|v| v.name == name).cloned()
+    }
+
+    /// Fills in what changes without the supervisor: runs under way, events that nobody serves.
+    fn with_counts(&self, mut views: Vec<PluginView>) -> Vec<PluginView> {
+        let flying = self.engine.in_flight();
+        let open = self.store.counts().map(|c| c.open_by_type).unwrap_or_default();
+        let known = self.registry.now();
+        for view in &mut views {
+            view.in_flight = flying.iter().filter(|run| run.plugin == view.name).count();
+            let unserved = known.types.values().filter(|t| t.serving.is_none() && t.owner.as_ref() == Some(&view.name));
+            view.unresolved_events = unserved.filter_map(|t| open.get(&t.event_type)).sum();
+        }
+        views
+    }
+
+    fn ready(&self) {
+        *self.ready.lock() = true;
+        self.ready_rang.notify_all();
+    }
+}
+
+/// Nobody waits for a supervisor that has ended, however it ended.
+struct ReadyAtLast(Arc<Shared>);
+
+impl Drop for ReadyAtLast {
+    fn drop(&mut self) {
+        self.0.ready();
+    }
 }

@@ -1,0 +1,152 @@
+//! `plugin load PATH`: how a file from elsewhere gets into the plugin directory, whole or not at all.
+//!
+//! Not the loading of it. What must hold: a file that is no plugin never gets its lasting name, and what was in its place stays until the
+//! rename.
+
+use crate::problem;
+use rustix::fs::{Mode, OFlags};
+use sexton_core::{Blame, Refusal};
+use sexton_loader::inspect;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// No library may be larger, in bytes.
+const SIZE_MAX: u64 = 1 << 30;
+
+static COUNT: AtomicU64 = AtomicU64::new(0);
+
+/// Where a file is to stand.
+#[derive(Debug)]
+pub struct Place {
+    /// Its path in the plugin directory.
+    pub path: PathBuf,
+    /// The source is that very file.
+    pub is_there: bool,
+}
+
+/// A copy under a passing name; removed when dropped.
+#[derive(Debug)]
+pub struct Arrived {
+    /// Whose code it is.
+    pub plugin: String,
+    passing: PathBuf,
+}
+
+/// Where `source` belongs. Refused (`PLG001`) if that is no name for a library, or no absolute path.
+pub fn place_of(source: &Path, directory: &Path) -> Result<Place, Refusal> {
+    let refused = |why: &str| Refusal::new("PLG001", Blame::Input, format!("{} cannot be loaded: {why}", source.display()));
+    if !source.is_absolute() {
+        return Err(refused("the path is not absolute").remedy("give the whole path: the host does not stand in your directory"));
+    }
+    if !super::listing::is_library(source) {
+        return Err(
+            refused("its name does not end in `.so`, or begins with a dot").remedy("give the path of a library, such as `libacme.so`")
+        );
+    }
+    let name = source.file_name().ok_or_else(|| refused("it has no name"))?;
+    let parent = source.parent().and_then(|p| p.canonicalize().ok());
+    let is_there = parent.is_some() && parent == directory.canonicalize().ok();
+    Ok(Place { path: directory.join(name), is_there })
+}
+
+/// Copies `source` beside the others under a passing name and inspects it there.
+pub fn copy(source: &Path, directory: &Path, generations: &Path) -> Result<Arrived, Refusal> {
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    let passing = directory.join(format!(".arriving.{}.{number}.so", std::process::id()));
+    let mut arrived = Arrived { plugin: String::new(), passing };
+    write_copy(source, &arrived.passing)?;
+    let inspected = inspect::inspect(&arrived.passing, generations).map_err(|r| problem::from_rejection(&r))?;
+    inspect::discard(&inspected);
+    arrived.plugin = inspected.identity.plugin;
+    Ok(arrived)
+}
+
+/// Removes passing names that an earlier life of the host left.
+pub fn sweep(directory: &Path) {
+    let Ok(entries) = std::fs::read_dir(directory) else { return };
+    for entry in entries.flatten() {
+        if entry.file_name().as_encoded_bytes().starts_with(b".arriving.") {
+            super::sweep::remove(&entry.path());
+        }
+    }
+}
+
+impl Arrived {
+    /// Gives it its lasting name, in the place of what had it.
+    pub fn settle(self, place: &Path) -> Result<(), Refusal> {
+        let placed = std::fs::rename(&self.passing, place).and_then(|()| match place.parent() {
+            Some(directory) => File::open(directory)?.sync_all(),
+            None => Ok(()),
+        });
+        placed.map_err(|e| unwritable(place, &e))
+    }
+}
+
+impl Drop for Arrived {
+    fn drop(&mut self) {
+        super::sweep::remove(&self.passing);
+    }
+}
+
+fn write_copy(source: &Path, passing: &Path) -> Result<(), Refusal> {
+    let unreadable = |why: String| {
+        Refusal::new("PLG001", Blame::Input, format!("{} cannot be read: {why}", source.display()))
+            .expected("a regular file that the host's user can read")
+            .remedy("check the path and its permissions; remember that the host reads it, as its own user")
+    };
+    // Without blocking: somebody may have given us a pipe.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let mut from =
+        rustix::fs::open(source, flags, Mode::empty()).map(File::from).map_err(|e| unreadable(io::Error::from(e).to_string()))?;
+    let meta = from.metadata().map_err(|e| unreadable(e.to_string()))?;
+    if !meta.is_file() {
+        return Err(unreadable("it is no regular file".to_owned()));
+    }
+    if meta.len() > SIZE_MAX {
+        return Err(unreadable(format!("it has {} bytes, more than {SIZE_MAX}", meta.len())));
+    }
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    let mode = Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::ROTH;
+    let written = rustix::fs::open(passing, flags, mode).map(File::from).map_err(io::Error::from).and_then(|mut to| {
+        io::copy(&mut from, &mut to)?;
+        to.sync_all()
+    });
+    written.map_err(|e| unwritable(passing, &e))
+}
+
+fn unwritable(path: &Path, error: &io::Error) -> Refusal {
+    Refusal::new("HST001", Blame::World, format!("{} cannot be written: {error}", path.display()))
+        .expected("a plugin directory that the host's user can write to")
+        .remedy("make room or give the permission, or put the file there yourself")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_an_absolute_library_name() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let place = place_of(Path::new("/elsewhere/libx.so"), dir.path()).expect("fine");
+        assert_eq!((place.path, place.is_there), (dir.path().join("libx.so"), false));
+        assert!(place_of(&dir.path().join("libx.so"), dir.path()).expect("fine").is_there);
+        for bad in ["libx.so", "/x/libx.so.1", "/x/.libx.so", "/"] {
+            assert_eq!(place_of(Path::new(bad), dir.path()).expect_err(bad).code, "PLG001");
+        }
+    }
+
+    #[test]
+    fn what_is_no_plugin_leaves_nothing_behind() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (plugins, generations) = (dir.path().join("plugins"), dir.path().join("generations"));
+        std::fs::create_dir(&plugins).expect("made");
+        let source = dir.path().join("libx.so");
+        std::fs::write(&source, "no library").expect("written");
+        copy(&source, &plugins, &generations).expect_err("text is no plugin");
+        assert_eq!(copy(&dir.path().join("none.so"), &plugins, &generations).expect_err("not there").code, "PLG001");
+        assert_eq!(copy(dir.path(), &plugins, &generations).expect_err("a directory").code, "PLG001");
+        assert_eq!(std::fs::read_dir(&plugins).expect("read").count(), 0);
+    }
+}

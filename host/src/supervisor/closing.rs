@@ -1,0 +1,216 @@
+//! A generation on its way out: drained, unloaded, gone; and plugins whose file is gone.
+//!
+//! Not the verb `unload` (`unloading`). What must hold: a generation is told to unload only after it said that nothing runs in it, and its
+//! private copy stays until it is gone.
+
+use super::keeper::Keeper;
+use super::state::{Active, Attempt, Retiring, farewell_words, names};
+use super::{GenerationView, sweep};
+use crate::problem;
+use chrono::Utc;
+use serde_json::json;
+use sexton_core::{Blame, Refusal};
+use sexton_loader::seam::{Farewell, Memory, Order};
+use sexton_store::rows::Actor;
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+/// Gone generations that `show` still names.
+const PAST_MAX: usize = 10;
+
+impl Keeper {
+    /// Lets a generation that served end: no new runs, then `Quiescent`, then `unload`.
+    pub(super) fn retire(&mut self, plugin: &str, active: Active) {
+        let Active { serving, image, .. } = active;
+        let retiring = Retiring {
+            plugin: plugin.to_owned(),
+            digest: serving.digest.clone(),
+            copy: image.map(|i| i.copy),
+            orders: serving.orders.clone(),
+            served: true,
+            since: Instant::now(),
+            unloading: false,
+        };
+        self.drain(serving.generation, retiring);
+    }
+
+    /// Lets a generation that never served end.
+    pub(super) fn dismiss(&mut self, generation: i64, attempt: &Attempt) {
+        self.drain(generation, unserved(attempt, false));
+    }
+
+    /// Waits for the end of a generation that is ending by itself.
+    pub(super) fn await_end(&mut self, generation: i64, attempt: &Attempt) {
+        self.retiring.insert(generation, unserved(attempt, true));
+    }
+
+    fn drain(&mut self, generation: i64, retiring: Retiring) {
+        let reached = retiring.orders.send(Order::Drain).is_ok();
+        self.retiring.insert(generation, retiring);
+        if !reached {
+            self.gone(generation, &without_farewell());
+        }
+    }
+
+    /// Nothing runs in it any more.
+    pub(super) fn quiescent(&mut self, generation: i64) {
+        let Some(retiring) = self.retiring.get_mut(&generation) else { return };
+        if !std::mem::replace(&mut retiring.unloading, true) && retiring.orders.send(Order::Unload).is_err() {
+            self.gone(generation, &without_farewell());
+        }
+    }
+
+    /// The life of a generation is over.
+    pub(super) fn gone(&mut self, generation: i64, farewell: &Farewell) {
+        if let Some(retiring) = self.retiring.remove(&generation) {
+            self.bury(generation, retiring, farewell);
+        } else if let Some(attempt) = self.attempts.remove(&generation) {
+            self.retiring.insert(generation, unserved(&attempt, true));
+            let message = format!("plugin `{}` ended before its `load` answered", attempt.plugin);
+            self.fail(attempt, Refusal::new("PLG015", Blame::Plugin, message).found(farewell_words(farewell)));
+            self.gone(generation, farewell);
+        } else {
+            self.lost(generation, farewell);
+        }
+        // A build may wait for the room.
+        self.next_look = Instant::now();
+    }
+
+    fn bury(&mut self, generation: i64, retiring: Retiring, farewell: &Farewell) {
+        let state = farewell_words(farewell);
+        let drained_ms = u64::try_from(retiring.since.elapsed().as_millis()).unwrap_or(u64::MAX);
+        tracing::info!(plugin = retiring.plugin, generation, drained_ms, "{state}");
+        if retiring.served {
+            let detail = json!({"generation": generation, "digest": retiring.digest, "drained_ms": drained_ms, "residue": state});
+            self.audit(&Actor("host".to_owned()), "plugin.retire", &retiring.plugin, detail);
+        }
+        let plugin = self.plugins.entry(retiring.plugin).or_default();
+        plugin.past.push_back(GenerationView { generation, state, digest: retiring.digest });
+        if plugin.past.len() > PAST_MAX {
+            plugin.past.pop_front();
+        }
+        match retiring.copy {
+            Some(copy) if retiring.served => {
+                plugin.copies.push_back(copy);
+                sweep::trim(&mut plugin.copies);
+            }
+            Some(copy) => sweep::remove(&copy),
+            None => {}
+        }
+    }
+
+    /// A serving generation that ended unasked: its types wait, unresolved, until the file changes or somebody loads it.
+    fn lost(&mut self, generation: i64, farewell: &Farewell) {
+        let mut plugins = self.plugins.iter_mut();
+        let Some((name, plugin)) = plugins.find(|(_, p)| p.active.as_ref().is_some_and(|a| a.serving.generation == generation)) else {
+            return;
+        };
+        let (name, Some(active)) = (name.clone(), plugin.active.take()) else { return };
+        tracing::error!(plugin = name, generation, "a serving generation ended unasked: {}", farewell_words(farewell));
+        let retiring = Retiring {
+            plugin: name,
+            digest: active.serving.digest.clone(),
+            copy: active.image.map(|i| i.copy),
+            orders: active.serving.orders.clone(),
+            served: true,
+            since: Instant::now(),
+            unloading: true,
+        };
+        self.swap();
+        self.bury(generation, retiring, farewell);
+    }
+
+    /// The file of a plugin is gone: its types are withdrawn, what runs may end, and no decision stands any longer.
+    pub(super) fn plugin_gone(&mut self, name: &str) {
+        let watcher = Actor("watcher".to_owned());
+        let Some(plugin) = self.plugins.get_mut(name) else { return };
+        plugin.path = None;
+        plugin.withdrawn = false;
+        let active = plugin.active.take();
+        let decided = plugin.decision.is_some();
+        self.swap();
+        let types = active.as_ref().map(|a| a.types.clone()).unwrap_or_default();
+        if let Some(active) = active {
+            self.retire(name, active);
+        }
+        if decided && let Err(refusal) = self.decide(name, None, &watcher) {
+            tracing::warn!(plugin = name, %refusal, "the decision about a plugin whose file is gone cannot be ended");
+        }
+        let released = self.release_unused(name);
+        self.audit(
+            &watcher,
+            "plugin.unload",
+            name,
+            json!({"reason": "its file is gone", "types_removed": types, "types_released": released}),
+        );
+        tracing::info!(plugin = name, "its file is gone: its event types wait for somebody to serve them");
+    }
+
+    /// Lets the store forget who owned the types of which no event is left.
+    pub(super) fn release_unused(&mut self, plugin: &str) -> Vec<String> {
+        let watcher = Actor("watcher".to_owned());
+        let released = match self.ground.store.release_unused(plugin, &watcher, Utc::now()) {
+            Ok(released) => released,
+            Err(e) => {
+                tracing::warn!(plugin, refusal = %problem::from_store(&e), "ownership of unused types stays as it is");
+                return Vec::new();
+            }
+        };
+        if !released.is_empty() {
+            self.refresh_types();
+            self.swap();
+        }
+        released
+    }
+
+    /// What stands in the way of something new for a plugin: one thing at a time, and room for the old generation to drain.
+    pub(super) fn busy(&self, plugin: &str) -> Option<Refusal> {
+        self.under_way(plugin).or_else(|| self.no_room(plugin))
+    }
+
+    /// A load or unload of the plugin that is under way.
+    pub(super) fn under_way(&self, plugin: &str) -> Option<Refusal> {
+        let what = if self.attempts.values().any(|a| a.plugin == plugin) {
+            "loaded"
+        } else if self.unloads.iter().any(|u| u.plugin == plugin) {
+            "unloaded"
+        } else {
+            return None;
+        };
+        let message = format!("plugin `{plugin}` is being {what} just now, and that has not ended in time");
+        Some(Refusal::new("PLG042", Blame::World, message).remedy("ask again when `sexton plugin show` says that it is over"))
+    }
+
+    /// As many generations drain as may.
+    pub(super) fn no_room(&self, plugin: &str) -> Option<Refusal> {
+        let draining: Vec<i64> = self.retiring.iter().filter(|(_, r)| r.served && r.plugin == plugin).map(|(n, _)| *n).collect();
+        if draining.len() < self.limits.draining_max {
+            return None;
+        }
+        let flying = self.ground.engine.in_flight();
+        let holders: BTreeSet<String> =
+            flying.iter().filter(|r| draining.contains(&r.generation)).map(|r| r.occurrence.to_string()).collect();
+        let held = if holders.is_empty() { "no run; they are being closed".to_owned() } else { format!("the runs {}", names(&holders)) };
+        let numbers = draining.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let message = format!("a new build of plugin `{plugin}` waits: its generations {numbers} are still draining, held by {held}");
+        let refusal = Refusal::new("PLG037", Blame::Plugin, message)
+            .expected(format!("fewer than {} draining generations", self.limits.draining_max));
+        Some(refusal.remedy("let those runs end, or stop them with `sexton run cancel`; the build is taken by itself then"))
+    }
+}
+
+fn unserved(attempt: &Attempt, unloading: bool) -> Retiring {
+    Retiring {
+        plugin: attempt.plugin.clone(),
+        digest: attempt.digest.clone(),
+        copy: attempt.image.as_ref().map(|i| i.copy.clone()),
+        orders: attempt.orders.clone(),
+        served: false,
+        since: Instant::now(),
+        unloading,
+    }
+}
+
+fn without_farewell() -> Farewell {
+    Farewell { memory: Memory::Lingering { why: "its threads ended without a farewell".to_owned() }, unload: None }
+}

@@ -1,0 +1,282 @@
+//! Looking at the plugin directory, and what follows: files taken, files gone.
+//!
+//! The questions are answered by `reconcile`; here they are asked and acted upon. What must hold: a look that fails changes nothing.
+
+use super::keeper::Keeper;
+use super::listing;
+use super::reconcile::{self, Case, Cause, FileStep, Presence, Step};
+use super::settle::{Fingerprint, SETTLE, Settling};
+use super::state::{Asker, File};
+use super::verbs;
+use crate::plugin_settings::{self, PluginSettings};
+use crate::problem;
+use chrono::Utc;
+use serde_json::json;
+use sexton_core::{Blame, Refusal};
+use sexton_loader::inspect::{self, Inspected};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// After trouble that is not the file's (a full disk), the next try comes this much later.
+const RETRY: Duration = Duration::from_secs(5);
+/// A file that changes while it is read is looked at again after this long.
+const AGAIN: Duration = Duration::from_millis(100);
+
+/// A file that passed inspection, with its settings.
+#[derive(Debug)]
+pub struct Found {
+    /// What the loader found.
+    pub inspected: Inspected,
+    /// What stands beside it.
+    pub settings: PluginSettings,
+}
+
+impl Keeper {
+    /// One look: lists, lets files settle, takes what is new, gives up what is gone.
+    pub(super) fn look(&mut self, now: Instant) {
+        if let Some(bell) = &self.doorbell {
+            bell.answered();
+        }
+        let listed = match listing::list(&self.ground.plugins) {
+            Ok(listed) => listed,
+            Err(e) => {
+                if !std::mem::replace(&mut self.directory_away, true) {
+                    tracing::warn!(path = %self.ground.plugins.display(), error = %e, "the plugin directory cannot be read; all stays as it is");
+                }
+                self.next_look = now + self.limits.rescan;
+                return;
+            }
+        };
+        if std::mem::replace(&mut self.directory_away, false) {
+            self.hang_doorbell();
+        }
+        self.note(&listed, now);
+        let (take, gone) = self.due(now);
+        self.take_files(take);
+        for path in gone {
+            self.file_gone(&path);
+        }
+        let unsettled = self.files.values().any(|f| !f.settling.settled || f.absent_since.is_some());
+        let retry = self.files.values().filter_map(|f| f.retry_at).min();
+        let wait = if unsettled { SETTLE } else { self.limits.rescan };
+        self.next_look = retry.map_or(now + wait, |at| at.min(now + wait)).max(now + Duration::from_millis(20));
+    }
+
+    fn note(&mut self, listed: &BTreeMap<PathBuf, Fingerprint>, now: Instant) {
+        let wall_ns = i128::from(Utc::now().timestamp_micros()) * 1_000;
+        for (path, seen) in listed {
+            match self.files.get_mut(path) {
+                Some(file) => {
+                    file.absent_since = None;
+                    file.settling.look(*seen, now, wall_ns);
+                }
+                None => {
+                    self.files.insert(path.clone(), File::new(Settling::first(*seen, now, wall_ns)));
+                }
+            }
+        }
+        for (path, file) in &mut self.files {
+            if !listed.contains_key(path) {
+                file.absent_since.get_or_insert(now);
+            }
+        }
+    }
+
+    /// Which files to take and which are gone.
+    fn due(&mut self, now: Instant) -> (Vec<PathBuf>, Vec<PathBuf>) {
+        let (mut take, mut gone) = (Vec::new(), Vec::new());
+        for (path, file) in &self.files {
+            let presence = match file.absent_since {
+                Some(since) => Presence::AbsentFor(now.saturating_duration_since(since)),
+                None => Presence::Listed { settled: file.settling.settled },
+            };
+            let retry = file.retry_at.is_some_and(|at| at <= now);
+            let handled = file.handled == Some(file.settling.seen) && !retry;
+            let busy = file.name.as_deref().is_some_and(|name| self.busy(name).is_some());
+            match reconcile::file_step(presence, handled, busy) {
+                FileStep::Nothing => {}
+                FileStep::Take => take.push(path.clone()),
+                FileStep::Gone => gone.push(path.clone()),
+            }
+        }
+        (take, gone)
+    }
+
+    /// Inspects all, then weighs them: what served last comes first, so that of two files with one name the right one holds it.
+    fn take_files(&mut self, paths: Vec<PathBuf>) {
+        let mut found: Vec<(bool, PathBuf, Result<Found, Refusal>)> = Vec::new();
+        for path in paths {
+            let inspected = self.inspect(&path);
+            let served_last = inspected.as_ref().is_ok_and(|f| {
+                let last = self.plugins.get(&f.inspected.identity.plugin).and_then(|p| p.last_digest.as_ref());
+                last == Some(&f.inspected.digest)
+            });
+            found.push((!served_last, path, inspected));
+        }
+        found.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
+        for (_, path, inspected) in found {
+            self.weigh_in(&path, inspected, Asker::watcher());
+        }
+    }
+
+    /// A verb's look at one file: as it is now, settled or not.
+    pub(super) fn take_now(&mut self, path: &Path, asker: Asker) {
+        let seen = listing::look(path);
+        let settling = Settling { seen, since: Instant::now(), settled: true };
+        let file = self.files.entry(path.to_owned()).or_insert_with(|| File::new(settling));
+        file.settling = settling;
+        file.absent_since = None;
+        let found = self.inspect(path);
+        self.weigh_in(path, found, asker);
+    }
+
+    fn inspect(&self, path: &Path) -> Result<Found, Refusal> {
+        let inspected = inspect::inspect(path, &self.ground.generations).map_err(|r| problem::from_rejection(&r))?;
+        match settings_of(path) {
+            Ok(settings) => Ok(Found { inspected, settings }),
+            Err(refusal) => {
+                inspect::discard(&inspected);
+                Err(refusal)
+            }
+        }
+    }
+
+    /// Decides about an inspected file and acts.
+    fn weigh_in(&mut self, path: &Path, found: Result<Found, Refusal>, asker: Asker) {
+        let Some(file) = self.files.get_mut(path) else { return };
+        file.handled = Some(file.settling.seen);
+        file.retry_at = None;
+        let found = match found {
+            Ok(found) => found,
+            Err(refusal) => {
+                if refusal.code == "PLG018" && asker.reply.is_none() {
+                    file.retry_at = Some(Instant::now() + AGAIN);
+                    return;
+                }
+                return self.reject(path, refusal, None, asker);
+            }
+        };
+        let name = found.inspected.identity.plugin.clone();
+        let formerly = file.name.replace(name.clone()).filter(|former| *former != name);
+        file.digest = Some(found.inspected.digest.clone());
+        if let Some(former) = formerly.filter(|f| self.plugins.get(f).is_some_and(|p| p.path.as_deref() == Some(path))) {
+            self.plugin_gone(&former);
+        }
+        if asker.cause == Cause::Noticed && self.busy(&name).is_some() {
+            // Found under a new file name while its plugin is busy: the next look comes back to it.
+            if let Some(file) = self.files.get_mut(path) {
+                file.handled = None;
+            }
+            inspect::discard(&found.inspected);
+            return;
+        }
+        match self.weigh(path, &name, &found, asker.cause) {
+            Step::Stay if asker.cause == Cause::Reload => {
+                inspect::discard(&found.inspected);
+                self.answer(asker, Err(verbs::decided_against(&name)));
+            }
+            Step::Leave | Step::Stay => {
+                inspect::discard(&found.inspected);
+                self.clear_rejection(path);
+                self.plugins.entry(name.clone()).or_default().path = Some(path.to_owned());
+                self.answer_with_view(asker, &name);
+            }
+            Step::Duplicate(holder) => {
+                inspect::discard(&found.inspected);
+                if let Some(file) = self.files.get_mut(path) {
+                    // A file that may not have the name does not stand for the plugin.
+                    file.name = None;
+                }
+                self.reject(path, duplicate(path, &holder, &name), Some(&found.inspected.digest), asker);
+            }
+            Step::Load { ends_decision } => {
+                self.plugins.entry(name.clone()).or_default().path = Some(path.to_owned());
+                if ends_decision && let Err(refusal) = self.decide(&name, None, &asker.by) {
+                    inspect::discard(&found.inspected);
+                    return self.reject(path, refusal, Some(&found.inspected.digest), asker);
+                }
+                self.open(path, found, asker);
+            }
+        }
+    }
+
+    fn weigh(&self, path: &Path, name: &str, found: &Found, cause: Cause) -> Step {
+        let plugin = self.plugins.get(name);
+        let active = plugin.and_then(|p| p.active.as_ref());
+        let holder = plugin.and_then(|p| p.path.as_deref()).filter(|held| *held != path && self.is_listed(held));
+        reconcile::weigh(&Case {
+            cause,
+            digest: &found.inspected.digest,
+            serving: active.map(|a| a.serving.digest.as_str()),
+            same_settings: active.is_none_or(|a| a.settings == found.settings),
+            decided: plugin.and_then(|p| p.decision.as_ref()).map(|d| d.digest.as_str()),
+            holder,
+        })
+    }
+
+    fn is_listed(&self, path: &Path) -> bool {
+        self.files.get(path).is_some_and(|f| f.absent_since.is_none())
+    }
+
+    /// Remembers why a file is refused, says so, and leaves everything else as it is.
+    pub(super) fn reject(&mut self, path: &Path, refusal: Refusal, digest: Option<&str>, asker: Asker) {
+        let name = self.files.get(path).and_then(|f| f.name.clone()).unwrap_or_else(|| stem(path));
+        tracing::warn!(plugin = name, path = %path.display(), code = refusal.code, "rejected: {refusal}");
+        let detail = json!({"path": path, "digest": digest, "code": refusal.code, "message": refusal.message});
+        self.audit(&asker.by, "plugin.reject", &name, detail);
+        if let Some(file) = self.files.get_mut(path) {
+            file.rejection = Some(refusal.clone());
+            if matches!(refusal.blame, Blame::Store | Blame::World) {
+                file.retry_at = Some(Instant::now() + RETRY);
+            }
+        }
+        self.answer(asker, Err(refusal));
+    }
+
+    pub(super) fn clear_rejection(&mut self, path: &Path) {
+        if let Some(file) = self.files.get_mut(path) {
+            file.rejection = None;
+        }
+    }
+
+    fn file_gone(&mut self, path: &Path) {
+        let name = self.files.remove(path).and_then(|f| f.name);
+        if let Some(name) = name.filter(|n| self.plugins.get(n).is_some_and(|p| p.path.as_deref() == Some(path))) {
+            self.plugin_gone(&name);
+        }
+        self.forgive("PLG030");
+        self.forgive("PLG031");
+    }
+}
+
+impl File {
+    /// A file never dealt with.
+    pub fn new(settling: Settling) -> Self {
+        Self { settling, absent_since: None, handled: None, retry_at: None, name: None, digest: None, rejection: None }
+    }
+}
+
+/// The name of a file whose plugin is not known.
+pub fn stem(path: &Path) -> String {
+    path.file_stem().map_or_else(String::new, |s| s.to_string_lossy().into_owned())
+}
+
+/// The settings beside a library, under the same owner rule as the library.
+fn settings_of(library: &Path) -> Result<PluginSettings, Refusal> {
+    let path = library.with_extension("toml");
+    if path.symlink_metadata().is_ok() {
+        inspect::trusted(&path).map_err(|r| problem::from_rejection(&r))?;
+    }
+    plugin_settings::beside(library)
+}
+
+pub fn duplicate(path: &Path, holder: &Path, name: &str) -> Refusal {
+    Refusal::new(
+        "PLG030",
+        Blame::Plugin,
+        format!("{} is a second file of plugin `{name}`, which {} holds already", path.display(), holder.display()),
+    )
+    .expected("one file for each plugin name")
+    .remedy(format!("remove one of the two; to replace the code, put the new build in the place of {}", holder.display()))
+}

@@ -1,0 +1,298 @@
+//! Everything that the supervisor's thread knows about files, plugins and generations.
+//!
+//! Plain values, no acts. What must hold: only the supervisor's thread holds these; everybody else sees `PluginView`s and snapshots.
+
+use super::reconcile::Cause;
+use super::settle::{Fingerprint, Settling};
+use super::{GenerationView, PluginView, UnloadMode};
+use crate::plugin_settings::PluginSettings;
+use crate::registry::Serving;
+use sexton_core::Refusal;
+use sexton_loader::seam::{Farewell, Order, Stamped};
+use sexton_plugin_api::wire::{ActionOffer, Batch, Identity};
+use sexton_store::rows::{Actor, Decision};
+use std::collections::{BTreeSet, VecDeque};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::time::{Duration, Instant};
+
+/// What a verb on a plugin answers.
+pub type Answer = Result<PluginView, Refusal>;
+
+/// Bounds of the supervisor's patience.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// For a plugin's `load`.
+    pub load: Duration,
+    /// Between two looks at the directory that nobody rang for.
+    pub rescan: Duration,
+    /// For files that are still being written when the host starts.
+    pub start_settle: Duration,
+    /// For a verb that another one, or a full set of draining generations, is in the way of.
+    pub verb: Duration,
+    /// Draining generations of one plugin.
+    pub draining_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            load: Duration::from_secs(10),
+            rescan: Duration::from_secs(1),
+            start_settle: Duration::from_secs(3),
+            verb: Duration::from_secs(15),
+            draining_max: 2,
+        }
+    }
+}
+
+/// What comes in at the supervisor's door.
+pub enum Message {
+    /// A verb on a plugin.
+    Verb(Verb),
+    /// `event-type release`.
+    ReleaseType {
+        /// Which type.
+        event_type: String,
+        /// Who asks.
+        by: Actor,
+        /// Where the former owner goes.
+        reply: Sender<Result<Option<String>, Refusal>>,
+    },
+    /// Something said by a generation.
+    Report(Stamped),
+    /// The directory may have changed.
+    Dirty,
+    /// Unload everything and end.
+    Stop {
+        /// How long it may take.
+        grace: Duration,
+        /// Told when it is done.
+        reply: Sender<()>,
+    },
+}
+
+/// A verb on a plugin, with who waits for it.
+#[derive(Debug)]
+pub struct Verb {
+    /// What is wanted.
+    pub what: What,
+    /// Who asks, and who is told.
+    pub asker: Asker,
+    /// When it is refused if something is still in its way; set when it first is.
+    pub expires: Option<Instant>,
+}
+
+/// The verbs on plugins.
+#[derive(Clone, Debug)]
+pub enum What {
+    /// Load by name or path.
+    Load(String),
+    /// Unload by name.
+    Unload {
+        /// Which.
+        name: String,
+        /// What of runs under way.
+        mode: UnloadMode,
+        /// How long to wait for them.
+        wait: Duration,
+    },
+    /// A new generation by name.
+    Reload(String),
+    /// End the decision about a name.
+    Release(String),
+}
+
+/// Who asks for something, and who is told how it went.
+#[derive(Clone, Debug)]
+pub struct Asker {
+    /// For the audit.
+    pub by: Actor,
+    /// Why.
+    pub cause: Cause,
+    /// Nobody, if the watcher asks.
+    pub reply: Option<Sender<Answer>>,
+}
+
+impl Asker {
+    /// The directory itself.
+    pub fn watcher() -> Self {
+        Self { by: Actor("watcher".to_owned()), cause: Cause::Noticed, reply: None }
+    }
+
+    /// Tells. A caller that went away meanwhile is no trouble.
+    pub fn answer(self, answer: Answer) {
+        if let Some(reply) = self.reply {
+            let _gone = reply.send(answer);
+        }
+    }
+}
+
+/// A file of the plugin directory.
+#[derive(Debug)]
+pub struct File {
+    /// What was seen of it.
+    pub settling: Settling,
+    /// Since when it is not listed.
+    pub absent_since: Option<Instant>,
+    /// The sight that was dealt with.
+    pub handled: Option<Fingerprint>,
+    /// When to try again without a change, after trouble that was not the file's.
+    pub retry_at: Option<Instant>,
+    /// The plugin it turned out to be.
+    pub name: Option<String>,
+    /// The digest when it was last inspected.
+    pub digest: Option<String>,
+    /// Why its newest content was refused.
+    pub rejection: Option<Refusal>,
+}
+
+/// A plugin by name.
+#[derive(Debug, Default)]
+pub struct Plugin {
+    /// Its file; none once that is gone.
+    pub path: Option<PathBuf>,
+    /// What serves.
+    pub active: Option<Active>,
+    /// Its types are out of the snapshot while an unload waits for runs.
+    pub withdrawn: bool,
+    /// The decision about it, whether in force or not.
+    pub decision: Option<Decision>,
+    /// Digest of the code published last, also by an earlier life of the host.
+    pub last_digest: Option<String>,
+    /// Generations that are gone, newest last.
+    pub past: VecDeque<GenerationView>,
+    /// Private copies of gone generations, newest last.
+    pub copies: VecDeque<PathBuf>,
+}
+
+/// The generation that serves.
+#[derive(Debug)]
+pub struct Active {
+    /// As the registry has it.
+    pub serving: Arc<Serving>,
+    /// Types that it offered.
+    pub types: Vec<String>,
+    /// Actions that it offered.
+    pub actions: Vec<ActionOffer>,
+    /// What it was loaded with.
+    pub settings: PluginSettings,
+    /// What it is; none for built-ins.
+    pub image: Option<Image>,
+}
+
+/// A private copy and what it says of itself.
+#[derive(Clone, Debug)]
+pub struct Image {
+    /// The private copy.
+    pub copy: PathBuf,
+    /// From its section.
+    pub identity: Identity,
+    /// In bytes.
+    pub size: u64,
+}
+
+/// A generation on its way in.
+#[derive(Debug)]
+pub struct Attempt {
+    /// The plugin.
+    pub plugin: String,
+    /// The operator's file; none for built-ins.
+    pub path: Option<PathBuf>,
+    /// SHA-256, hex; empty for built-ins.
+    pub digest: String,
+    /// None for built-ins.
+    pub image: Option<Image>,
+    /// What it was told.
+    pub settings: PluginSettings,
+    /// Where its orders go.
+    pub orders: Sender<Order>,
+    /// Who asked.
+    pub asker: Asker,
+    /// When its `load` has taken too long.
+    pub deadline: Instant,
+    /// Offered, and held back until all that were there at the start have offered theirs.
+    pub offered: Option<Batch>,
+}
+
+/// A generation on its way out.
+#[derive(Debug)]
+pub struct Retiring {
+    /// The plugin.
+    pub plugin: String,
+    /// SHA-256, hex.
+    pub digest: String,
+    /// Its private copy; none for built-ins.
+    pub copy: Option<PathBuf>,
+    /// Where its orders go.
+    pub orders: Sender<Order>,
+    /// It served once: it counts as draining, and its copy is kept for a while.
+    pub served: bool,
+    /// Since when.
+    pub since: Instant,
+    /// Told to unload already.
+    pub unloading: bool,
+}
+
+/// An unload that waits: first for runs, then for the generation's end.
+#[derive(Debug)]
+pub struct Unloading {
+    /// The plugin.
+    pub plugin: String,
+    /// Its serving generation.
+    pub generation: i64,
+    /// How far it has come.
+    pub stage: Stage,
+    /// Runs under way are left to themselves.
+    pub abandon: bool,
+    /// Who asked.
+    pub asker: Asker,
+}
+
+/// How far an unload has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Types withdrawn; at that instant the runs have had their time.
+    Runs(Instant),
+    /// Decided and draining; at that instant the answer is given though the generation is still there.
+    Farewell(Instant),
+}
+
+/// Life of the supervisor as a whole.
+#[derive(Debug)]
+pub enum Phase {
+    /// Loading what was there at the start.
+    Starting {
+        /// Since when.
+        since: Instant,
+    },
+    /// Everything found at the start is loaded or rejected.
+    Serving,
+    /// Unloading everything.
+    Stopping {
+        /// When it gives up.
+        deadline: Instant,
+        /// Told at the end.
+        reply: Sender<()>,
+    },
+}
+
+/// What became of a generation, in words.
+pub fn farewell_words(farewell: &Farewell) -> String {
+    use sexton_loader::seam::Memory;
+    let memory = match &farewell.memory {
+        Memory::Unmapped => "retired (unmapped)".to_owned(),
+        Memory::Lingering { why } => format!("retired (lingering: {why})"),
+        Memory::None => "retired".to_owned(),
+    };
+    match &farewell.unload {
+        None => memory,
+        Some(failure) => format!("{memory}; its `unload` failed: {}", failure.message),
+    }
+}
+
+/// The names of a set, for a sentence.
+pub fn names(set: &BTreeSet<String>) -> String {
+    set.iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ")
+}

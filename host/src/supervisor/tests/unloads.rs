@@ -1,0 +1,120 @@
+//! Decisions: unload, load, release, over rescans and restarts.
+
+use super::*;
+
+const SHORT: Duration = Duration::from_millis(200);
+const LONG: Duration = Duration::from_secs(20);
+
+#[test]
+fn an_unload_holds_over_rescans_and_restarts_until_another_digest() {
+    let site = Site::new();
+    site.put("libfx.so", &library(""));
+    let first = site.active("fx-first");
+    let unloaded = site.supervisor.unload("fx-first", UnloadMode::Wait, LONG, &who()).expect("unloaded");
+    assert_eq!(unloaded.state, PluginState::Unloaded);
+    assert_eq!(unloaded.decision.as_ref().map(|d| (d.verdict, Some(d.digest.clone()))), Some((Verdict::Unload, first.digest.clone())));
+    assert_eq!(unloaded.generations[0].state, "retired (unmapped)");
+    let waiting = site.schedule("fx.say", &json!({}));
+    assert!(waiting.unresolved);
+    site.put("libfx.so", &library(""));
+    site.put("libmarker.so", b"once it is rejected, the look is over");
+    site.until("libmarker", "rejected", |v| v.state == PluginState::Rejected);
+    assert_eq!(site.supervisor.reload("fx-first", &who()).expect_err("decided").code, "PLG041");
+    let site = site.restart();
+    let still = site.view("fx-first").expect("known");
+    assert_eq!((still.state, still.unresolved_events), (PluginState::Unloaded, 1));
+    site.put("libfx.so", &library("x"));
+    let back = site.active("fx-first");
+    assert!(back.decision.is_none());
+    site.said(waiting.id);
+}
+
+#[test]
+fn load_and_release_end_an_unload() {
+    let site = Site::new();
+    site.put("libfx.so", &library(""));
+    site.active("fx-first");
+    for again in [Supervisor::load, Supervisor::release] as [fn(&Supervisor, &str, &Actor) -> Result<PluginView, Refusal>; 2] {
+        site.supervisor.unload("fx-first", UnloadMode::Wait, LONG, &who()).expect("unloaded");
+        assert!(!site.is_served("fx.say"));
+        let view = again(&site.supervisor, "fx-first", &who()).expect("loaded");
+        assert_eq!((view.state, view.decision.is_none()), (PluginState::Active, true));
+        assert!(site.is_served("fx.say"));
+    }
+}
+
+#[test]
+fn an_unload_that_runs_hold_up_is_not_done() {
+    let site = Site::new();
+    site.put("libfx.so", &library(""));
+    let first = site.active("fx-first");
+    let gate = site.dir.path().join("gate");
+    let held = site.held_run(&gate);
+    let refused = site.supervisor.unload("fx-first", UnloadMode::Wait, SHORT, &who()).expect_err("held");
+    assert!(refused.code == "PLG035" && refused.found.as_ref().is_some_and(|f| f.contains(&held.to_string())), "{refused}");
+    let view = site.view("fx-first").expect("there");
+    assert_eq!((view.state, view.generation, view.decision.is_none(), view.in_flight), (PluginState::Active, first.generation, true, 1));
+    site.said(site.schedule("fx.say", &json!({})).id);
+    let supervisor = site.supervisor.clone();
+    let unload = std::thread::spawn(move || supervisor.unload("fx-first", UnloadMode::Wait, LONG, &who()));
+    until("the types to be withdrawn", || (!site.is_served("fx.say")).then_some(()));
+    fs::write(&gate, "").expect("opened");
+    let unloaded = unload.join().expect("joined").expect("unloaded once the run ended");
+    assert_eq!(unloaded.state, PluginState::Unloaded);
+    site.said(held);
+}
+
+#[test]
+fn an_abandoned_run_ends_by_itself() {
+    let site = Site::new();
+    site.put("libfx.so", &library(""));
+    site.active("fx-first");
+    let gate = site.dir.path().join("gate");
+    let held = site.held_run(&gate);
+    let view = site.supervisor.unload("fx-first", UnloadMode::Abandon, LONG, &who()).expect("unloaded");
+    assert_eq!((view.state, view.decision.is_some()), (PluginState::Draining, true));
+    assert!(!site.is_served("fx.say"));
+    fs::write(&gate, "").expect("opened");
+    site.said(held);
+    site.until("fx-first", "unloaded", |v| v.state == PluginState::Unloaded && v.generations[0].state == "retired (unmapped)");
+}
+
+#[test]
+fn a_file_that_goes_takes_the_decision_along() {
+    let site = Site::new();
+    site.put("libfx.so", &library(""));
+    site.active("fx-first");
+    site.supervisor.unload("fx-first", UnloadMode::Wait, LONG, &who()).expect("unloaded");
+    fs::remove_file(site.path("libfx.so")).expect("removed");
+    until("the decision to end", || site.view("fx-first").is_none_or(|v| v.decision.is_none()).then_some(()));
+    site.put("libfx.so", &library(""));
+    site.active("fx-first");
+}
+
+#[test]
+fn verbs_on_nobody_say_so() {
+    let site = Site::new();
+    for refused in [
+        site.supervisor.unload("nobody", UnloadMode::Wait, SHORT, &who()),
+        site.supervisor.reload("nobody", &who()),
+        site.supervisor.release("nobody", &who()),
+        site.supervisor.unload("host", UnloadMode::Wait, SHORT, &who()),
+    ] {
+        assert_eq!(refused.expect_err("nobody").code, "INP013");
+    }
+    assert_eq!(site.supervisor.release_type("fx.none", &who()).expect_err("unknown").code, "INP001");
+}
+
+#[test]
+fn a_stopped_supervisor_refuses_and_leaves_nothing_mapped() {
+    let site = Site::new();
+    site.put("libfx.so", &library(""));
+    site.active("fx-first");
+    site.engine.stop(SHORT, SHORT);
+    site.supervisor.stop(LONG);
+    assert!(!site.is_served("fx.say"));
+    let maps = fs::read_to_string("/proc/self/maps").expect("read");
+    let generations = site.dir.path().join("generations");
+    assert!(!maps.contains(generations.to_str().expect("text")), "{maps}");
+    assert_eq!(site.supervisor.reload("fx-first", &who()).expect_err("stopped").code, "HST005");
+}

@@ -1,0 +1,136 @@
+//! Plugins as operators see them, made from the supervisor's tables.
+//!
+//! Runs under way and unresolved events are not in the tables: they are looked up when somebody asks. What must hold: making and reading
+//! views never waits for a plugin.
+
+use super::keeper::Keeper;
+use super::looks::stem;
+use super::offer::HOST;
+use super::state::{File, Plugin};
+use super::{GenerationView, PluginState, PluginView};
+use crate::registry::Placement;
+use chrono::Utc;
+use sexton_core::Refusal;
+use sexton_store::rows::Verdict;
+use std::path::Path;
+
+impl Keeper {
+    /// Puts what is so now in front of everybody.
+    pub(super) fn publish_views(&mut self) {
+        let before = self.shared.views.load();
+        let plugins =
+            self.plugins.iter().filter(|(name, plugin)| self.is_shown(name, plugin)).map(|(name, plugin)| self.plugin_view(name, plugin));
+        let unnamed = self.files.iter().filter(|(_, file)| file.name.is_none()).map(|(path, file)| file_view(path, file));
+        let mut views: Vec<PluginView> = plugins.chain(unnamed).collect();
+        views.sort_by(|a, b| a.name.cmp(&b.name));
+        for view in &mut views {
+            let unchanged = before.iter().find(|b| b.name == view.name && b.state == view.state && b.generation == view.generation);
+            if let Some(before) = unchanged {
+                view.since = before.since;
+            }
+        }
+        self.shared.views.store(views.into());
+    }
+
+    /// The host's own is no plugin; one whose file is gone is shown while something of it is left.
+    fn is_shown(&self, name: &str, plugin: &Plugin) -> bool {
+        let something_left = plugin.path.is_some()
+            || plugin.active.is_some()
+            || plugin.decision.is_some()
+            || self.retiring.values().any(|r| r.plugin == name)
+            || self.rows.values().any(|row| row.owner.as_deref() == Some(name));
+        name != HOST && something_left
+    }
+
+    fn plugin_view(&self, name: &str, plugin: &Plugin) -> PluginView {
+        let file = plugin.path.as_ref().and_then(|p| self.files.get(p));
+        let attempt = self.attempts.values().find(|a| a.plugin == name);
+        let active = plugin.active.as_ref();
+        let image = active.and_then(|a| a.image.as_ref()).or_else(|| attempt.and_then(|a| a.image.as_ref()));
+        PluginView {
+            name: name.to_owned(),
+            version: image.map(|i| i.identity.version.clone()),
+            state: self.state(name, plugin, file, attempt.is_some()),
+            generation: active.map(|a| a.serving.generation),
+            placement: Placement::InProcess,
+            digest: active.map(|a| a.serving.digest.clone()),
+            path: plugin.path.clone(),
+            event_types: active.map(|a| a.types.clone()).unwrap_or_default(),
+            actions: active.map(|a| a.actions.iter().map(|o| o.uid.clone()).collect()).unwrap_or_default(),
+            in_flight: 0,
+            unresolved_events: 0,
+            since: Utc::now(),
+            decision: plugin.decision.clone(),
+            rejection: self.rejection(name, file),
+            generations: self.generations(name, plugin),
+            rustc: image.map(|i| i.identity.rustc.clone()),
+            size_bytes: image.map(|i| i.size),
+        }
+    }
+
+    fn state(&self, name: &str, plugin: &Plugin, file: Option<&File>, opening: bool) -> PluginState {
+        let decided = plugin.decision.as_ref().filter(|_| plugin.active.is_none()).map(|d| d.verdict);
+        if plugin.active.is_some() {
+            PluginState::Active
+        } else if opening {
+            PluginState::Opening
+        } else if self.retiring.values().any(|r| r.plugin == name && r.served) {
+            PluginState::Draining
+        } else if decided == Some(Verdict::Quarantine) {
+            PluginState::Quarantined
+        } else if decided.is_some() {
+            PluginState::Unloaded
+        } else {
+            match file {
+                None => PluginState::Retired,
+                Some(file) if file.rejection.is_some() => PluginState::Rejected,
+                Some(_) => PluginState::Discovered,
+            }
+        }
+    }
+
+    /// Why the newest build is not what serves: refused, or waiting for room.
+    fn rejection(&self, name: &str, file: Option<&File>) -> Option<Refusal> {
+        let file = file?;
+        let waits = file.settling.settled && file.handled != Some(file.settling.seen);
+        let waiting = if waits { self.no_room(name) } else { None };
+        waiting.or_else(|| file.rejection.clone())
+    }
+
+    fn generations(&self, name: &str, plugin: &Plugin) -> Vec<GenerationView> {
+        let active = plugin.active.iter().map(|a| GenerationView {
+            generation: a.serving.generation,
+            state: "active".to_owned(),
+            digest: a.serving.digest.clone(),
+        });
+        let retiring = self.retiring.iter().rev().filter(|(_, r)| r.plugin == name).map(|(number, r)| GenerationView {
+            generation: *number,
+            state: if r.served { "draining".to_owned() } else { "abandoned, ending".to_owned() },
+            digest: r.digest.clone(),
+        });
+        active.chain(retiring).chain(plugin.past.iter().rev().cloned()).collect()
+    }
+}
+
+/// A file whose plugin is not known.
+fn file_view(path: &Path, file: &File) -> PluginView {
+    PluginView {
+        name: stem(path),
+        version: None,
+        state: if file.rejection.is_some() { PluginState::Rejected } else { PluginState::Discovered },
+        generation: None,
+        placement: Placement::InProcess,
+        digest: None,
+        path: Some(path.to_owned()),
+        event_types: Vec::new(),
+        actions: Vec::new(),
+        in_flight: 0,
+        unresolved_events: 0,
+        since: Utc::now(),
+        decision: None,
+        rejection: file.rejection.clone(),
+        generations: Vec::new(),
+        rustc: None,
+        size_bytes: file.settling.seen.code.map(|c| c.size),
+    }
+}
