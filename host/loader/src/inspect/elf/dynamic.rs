@@ -7,11 +7,17 @@ use super::symbols::Symbols;
 use super::{Image, broken, not_a_library, unsafe_memory};
 use crate::rejection::Rejection;
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 const ENTRIES_MAX: u64 = 1024;
+/// Generic tags; those of GNU; those of the machine. The linker passes over others, and over what a damaged one was to say.
+const TAGS: [RangeInclusive<i64>; 3] = [0..=40, 0x6fff_f000..=0x6fff_ffff, 0x7000_0000..=0x7fff_ffff];
 const NEEDED_MAX: usize = 64;
 /// start code and `frame_dummy`: what every cdylib has.
 const USUAL_CONSTRUCTORS: u64 = 2;
+
+/// Address and size of the lists of constructors and destructors.
+const ARRAYS: [(i64, i64); 2] = [(elf::DT_INIT_ARRAY, elf::DT_INIT_ARRAYSZ), (elf::DT_FINI_ARRAY, elf::DT_FINI_ARRAYSZ)];
 
 /// Libraries that every host process has anyway; `ld-linux*` besides.
 const ALLOWED: [&str; 6] = ["libc.so.6", "libm.so.6", "libgcc_s.so.1", "libpthread.so.0", "libdl.so.2", "librt.so.1"];
@@ -48,6 +54,9 @@ impl<'a> Dynamic<'a> {
                     break;
                 }
                 elf::DT_NEEDED => needed_at.push(value),
+                _ if !TAGS.iter().any(|known| known.contains(&tag)) => {
+                    return Err(broken(format!("its dynamic section has an entry of no kind ({tag:#x})")));
+                }
                 _ => {
                     tags.insert(tag, value);
                 }
@@ -133,6 +142,11 @@ impl<'a> Dynamic<'a> {
                 return Err(broken(format!("dynamic entry {tag} does not lead to code")));
             }
         }
+        for (at, size) in ARRAYS {
+            if self.get(at).is_some() != self.get(size).is_some() {
+                return Err(broken("a list of constructors has no size, or a size and no list"));
+            }
+        }
         for (at, size) in self.arrays() {
             if at % 8 != 0 || size % 8 != 0 || !image.is_writable(at, size) {
                 return Err(broken("a list of constructors lies outside the image"));
@@ -146,10 +160,7 @@ impl<'a> Dynamic<'a> {
 
     /// Address and size in bytes of the lists of constructors and destructors.
     pub(super) fn arrays(&self) -> impl Iterator<Item = (u64, u64)> {
-        [(elf::DT_INIT_ARRAY, elf::DT_INIT_ARRAYSZ), (elf::DT_FINI_ARRAY, elf::DT_FINI_ARRAYSZ)]
-            .into_iter()
-            .filter_map(|(at, size)| Some((self.get(at).unwrap_or_default(), self.get(size)?)))
-            .filter(|(_, size)| *size > 0)
+        ARRAYS.into_iter().filter_map(|(at, size)| Some((self.get(at)?, self.get(size)?))).filter(|(_, size)| *size > 0)
     }
 
     /// What is allowed but makes unloading doubtful.

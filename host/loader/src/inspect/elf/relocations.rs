@@ -88,6 +88,9 @@ pub(super) fn check(image: &Image<'_>, dynamic: &Dynamic<'_>, symbols: &Symbols<
     if dynamic.get(elf::DT_RELA).is_some() && dynamic.get(elf::DT_RELAENT) != Some(RELA) {
         return Err(broken("its relocations are of an unknown size"));
     }
+    if dynamic.get(elf::DT_JMPREL).is_some() != dynamic.get(elf::DT_PLTREL).is_some() {
+        return Err(broken("its procedure relocations have no form"));
+    }
     let mut slots = Slots { arrays: dynamic.arrays().collect(), filled: BTreeSet::new() };
     let first_relative = dynamic.get(elf::DT_RELACOUNT).unwrap_or_default();
     if let Some(table) = dynamic.table(image, elf::DT_RELA, elf::DT_RELASZ)? {

@@ -21,7 +21,11 @@ pub(super) fn check(image: &Image<'_>, dynamic: &Dynamic<'_>, symbols: u64) -> R
     if let Some(at) = dynamic.get(elf::DT_VERDEF) {
         greatest = greatest.max(defined(image, dynamic, at)?);
     }
-    let Some(at) = dynamic.get(elf::DT_VERSYM) else { return Ok(()) };
+    // The linker looks into the one as soon as there is one of the others.
+    let lists = dynamic.get(elf::DT_VERNEED).is_some() || dynamic.get(elf::DT_VERDEF).is_some();
+    let Some(at) = dynamic.get(elf::DT_VERSYM) else {
+        return if lists { Err(broken("it lists versions but gives its symbols none")) } else { Ok(()) };
+    };
     let table = image.at(at, symbols * 2).ok_or_else(outside)?;
     if table.chunks_exact(2).filter_map(|b| u16_at(b, 0)).any(|version| version & !HIDDEN > greatest) {
         return Err(broken("a symbol has a version that is not listed"));
