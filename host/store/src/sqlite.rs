@@ -9,6 +9,7 @@ mod claim;
 mod codec;
 mod connection;
 mod counters;
+mod ended;
 mod events;
 mod failure;
 mod hosts;
@@ -17,6 +18,7 @@ mod migrations;
 mod plugins;
 mod prune;
 mod readers;
+mod record;
 mod recover;
 mod replan;
 mod runs;
@@ -139,7 +141,7 @@ impl Store for Sqlite {
     }
 
     fn settle(&self, lease: &Lease, ends: &[RunEnd], now: DateTime<Utc>) -> Result<Vec<Settled>> {
-        let (lease, ends) = (lease.clone(), settle::columns(ends)?);
+        let (lease, ends) = (lease.clone(), ended::columns(ends)?);
         self.writer.call(ends.len(), move |tx| settle::settle(tx, &lease, &ends, now))
     }
 

@@ -4,8 +4,9 @@
 
 use super::claim::give_back;
 use super::codec::micros;
+use super::ended::{Build, Ended};
 use super::hosts::{require_current, stale_claims};
-use super::settle::{Build, Ended, interrupt};
+use super::settle::interrupt;
 use super::writer::Tx;
 use crate::error::StoreError;
 use crate::rows::{Aborted, Lease};

@@ -4,78 +4,25 @@
 //! hold: a stale token or epoch records a `lost` run and moves nothing else.
 
 use super::codec::{
-    cause_number, cause_of, from_json, from_json_or_default, instant, is_open, jitter, json, micros, outcome_number, row, small,
-    state_number, state_of,
+    cause_number, cause_of, from_json, from_json_or_default, instant, is_open, jitter, json, micros, row, small, state_number, state_of,
 };
-use super::counters::{DEAD_LETTERS, RUNS};
+use super::counters::DEAD_LETTERS;
+use super::ended::Ended;
 use super::hosts::is_current;
-use super::schedule::{EventRow, Fresh, NotStored, insert, insert_scheduled};
+use super::record::{Place, lost, record};
+use super::schedule::{Fresh, NotStored, insert, insert_scheduled};
 use super::writer::Tx;
 use crate::error::StoreError;
-use crate::rows::{Lease, RunEnd, Settled};
+use crate::rows::{Lease, Settled};
 use chrono::{DateTime, Utc};
 use rusqlite::OptionalExtension;
 use serde_json::json as object;
 use serde_json::value::RawValue;
 use sexton_core::decide::{Consequence, End, Row, Standing, after_run};
-use sexton_core::{EventId, EventState, NewEvent, OccurrenceId, Outcome, ResourceEnd, RetryPolicy};
+use sexton_core::{EventId, EventState, NewEvent, OccurrenceId, Outcome, RetryPolicy};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 type Result<T> = std::result::Result<T, StoreError>;
-
-/// Which code ran, and where.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Build {
-    pub(super) plugin: String,
-    pub(super) generation: i64,
-    pub(super) digest: String,
-    pub(super) placement: String,
-}
-
-/// An end as columns, made on the caller's thread.
-pub(super) struct Ended {
-    pub(super) event: i64,
-    pub(super) n: i64,
-    pub(super) token: i64,
-    pub(super) attempt: u32,
-    pub(super) started_at: Option<i64>,
-    pub(super) finished_at: i64,
-    pub(super) end: End,
-    pub(super) error: Option<String>,
-    pub(super) output: Option<String>,
-    pub(super) resources: Option<String>,
-    /// Resources that succeeded in this attempt.
-    pub(super) done: Vec<String>,
-    pub(super) build: Arc<Build>,
-    pub(super) follow_ups: Vec<EventRow>,
-}
-
-/// The columns of a batch of ends.
-pub(super) fn columns(ends: &[RunEnd]) -> Result<Vec<Ended>> {
-    let mut columns: Vec<Ended> = Vec::with_capacity(ends.len());
-    for end in ends {
-        let build =
-            Build { plugin: end.plugin.clone(), generation: end.generation, digest: end.digest.clone(), placement: end.placement.clone() };
-        let succeeded = |r: &&ResourceEnd| r.outcome == Outcome::Succeeded;
-        columns.push(Ended {
-            event: end.occurrence.event.0,
-            n: end.occurrence.n,
-            token: end.token,
-            attempt: end.attempt,
-            started_at: end.started_at.map(micros),
-            finished_at: micros(end.finished_at),
-            end: end.end.clone(),
-            error: end.error.clone(),
-            output: end.output.as_ref().map(|raw| raw.get().to_owned()),
-            resources: if end.resources.is_empty() { None } else { Some(json(&end.resources)?) },
-            done: end.resources.iter().filter(succeeded).map(|r| r.id.clone()).collect(),
-            build: Arc::new(build),
-            follow_ups: end.follow_ups.iter().map(EventRow::of).collect::<Result<_>>()?,
-        });
-    }
-    Ok(columns)
-}
 
 /// The occurrence and its event, as they are now.
 struct Rows {
@@ -324,77 +271,4 @@ fn follow_up(tx: &mut Tx<'_>, end: &Ended, now: DateTime<Utc>) -> Result<()> {
 
 fn occurrence(end: &Ended) -> String {
     OccurrenceId { event: EventId(end.event), n: end.n }.to_string()
-}
-
-/// What a run repeats of its occurrence.
-struct Place {
-    type_id: i64,
-    scheduled_for: i64,
-    due_at: i64,
-}
-
-fn record(tx: &mut Tx<'_>, lease: &Lease, place: &Place, end: &Ended, outcome: Outcome) -> Result<()> {
-    let build = build_number(tx, &end.build)?;
-    tx.conn
-        .prepare_cached(
-            "INSERT INTO runs (event, n, type, attempt, outcome, scheduled_for, due_at, started_at, finished_at, build, host, error, output,
-                               resources)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
-        )?
-        .execute(rusqlite::params![
-            end.event,
-            end.n,
-            place.type_id,
-            end.attempt,
-            outcome_number(outcome),
-            place.scheduled_for,
-            place.due_at,
-            end.started_at,
-            end.finished_at,
-            build,
-            lease.host,
-            end.error,
-            end.output,
-            end.resources
-        ])?;
-    tx.hot.deltas.add(place.type_id, RUNS, 1);
-    Ok(())
-}
-
-fn build_number(tx: &mut Tx<'_>, build: &Arc<Build>) -> Result<i64> {
-    if let Some(number) = tx.hot.builds.get(build) {
-        return Ok(*number);
-    }
-    tx.conn.execute(
-        "INSERT INTO builds (plugin, generation, digest, placement) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
-        (&build.plugin, build.generation, &build.digest, &build.placement),
-    )?;
-    let number = tx.conn.query_row(
-        "SELECT id FROM builds WHERE generation = ?2 AND plugin = ?1 AND digest = ?3 AND placement = ?4",
-        (&build.plugin, build.generation, &build.digest, &build.placement),
-        |row| row.get(0),
-    )?;
-    tx.hot.builds.insert(Arc::clone(build), number);
-    Ok(number)
-}
-
-/// Records a run under a stale token. If its event is gone altogether there is nothing left to record it on.
-fn lost(tx: &mut Tx<'_>, lease: &Lease, end: &Ended) -> Result<Settled> {
-    let place = tx
-        .conn
-        .prepare_cached(
-            "SELECT e.type, e.state,
-                    coalesce(o.scheduled_for, (SELECT r.scheduled_for FROM runs r WHERE r.event = e.id AND r.n = ?2 LIMIT 1), ?3),
-                    coalesce(o.due_at, (SELECT r.due_at FROM runs r WHERE r.event = e.id AND r.n = ?2 LIMIT 1), ?3)
-             FROM events e LEFT JOIN occurrences o ON o.event = e.id AND o.n = ?2 WHERE e.id = ?1",
-        )?
-        .query_row((end.event, end.n, end.started_at.unwrap_or(end.finished_at)), |row| {
-            Ok((row.get::<_, i64>(1)?, Place { type_id: row.get(0)?, scheduled_for: row.get(2)?, due_at: row.get(3)? }))
-        })
-        .optional()?;
-    let Some((state, place)) = place else {
-        return Ok(Settled { outcome: Outcome::Lost, next_due: None, state: EventState::Cancelled });
-    };
-    record(tx, lease, &place, end, Outcome::Lost)?;
-    Ok(Settled { outcome: Outcome::Lost, next_due: None, state: state_of(state)? })
 }

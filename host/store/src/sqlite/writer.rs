@@ -4,8 +4,8 @@
 //! its rows durable; a job that fails takes back its own rows only; a commit that fails answers everybody in it.
 
 use super::counters::Deltas;
+use super::ended::Build;
 use super::failure::closed;
-use super::settle::Build;
 use crate::error::{ErrorKind, StoreError};
 use parking_lot::{Mutex, RwLock};
 use rusqlite::Connection;
@@ -161,11 +161,12 @@ impl Bench {
     /// One transaction over the first job and whatever is queued behind it.
     fn batch(&mut self, first: Job, jobs: &Receiver<Job>) {
         let mut answers = Vec::new();
-        let mut rows = 0;
+        let mut rows = 0_usize;
         let mut next = Some(first);
         let mut open = false;
         while let Some(job) = next {
-            rows += job.rows;
+            // A caller's limit may be as large as it likes.
+            rows = job.rows.saturating_add(rows);
             if !open && let Err(error) = self.conn.execute_batch("BEGIN IMMEDIATE") {
                 answer_unrun(job, error.into());
                 return;
