@@ -7,6 +7,7 @@ use super::keeper::Keeper;
 use super::looks::Found;
 use super::offer::{self, HOST};
 use super::state::{Active, Asker, Attempt, Image, Phase};
+use crate::builtin;
 use crate::plugin_settings::PluginSettings;
 use crate::problem;
 use crate::registry::{Placement, Serving};
@@ -17,7 +18,6 @@ use sexton_loader::generation::{self, Opening};
 use sexton_loader::inspect;
 use sexton_loader::rejection::Rejection;
 use sexton_loader::seam::Order;
-use sexton_plugin_api::built_in::ScheduledEventManager;
 use sexton_plugin_api::wire::{ActionOffer, Batch, LoadOrder};
 use sexton_store::rows::Actor;
 use std::collections::BTreeSet;
@@ -70,7 +70,7 @@ impl Keeper {
 
     /// Serves what is built into the host, in the way of a plugin that is always there.
     pub(super) fn serve_built_ins(&mut self) {
-        let orders = generation::built_in(ScheduledEventManager::root(), HOST, 0, BUILT_IN_THREADS, self.ground.reports.clone());
+        let orders = generation::built_in(builtin::root(), HOST, 0, BUILT_IN_THREADS, self.ground.reports.clone());
         let attempt = Attempt {
             plugin: HOST.to_owned(),
             path: None,

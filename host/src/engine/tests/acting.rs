@@ -44,7 +44,7 @@ fn a_failure_names_what_was_scheduled_before_it() {
     let generation = Generation::with_actions(&rig, 1, 8, Box::new(|_| unreachable!()), Box::new(schedules(Err(panicked))));
     rig.serve_with(&[("a.a", Some(&generation.serving))], &[(UID, &generation.serving)]);
     let refusal = rig.engine.act(call(UID), &rig.by).unwrap_err();
-    assert_eq!(refusal.code, "PLG040");
+    assert_eq!(refusal.code, "PLG043");
     assert!(refusal.message.contains("panicked at a.rs:1:2: oh") && refusal.found.unwrap().starts_with("1 event"));
 }
 

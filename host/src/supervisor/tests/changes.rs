@@ -183,3 +183,15 @@ fn standing_events_are_stored_when_it_serves() {
     assert_eq!(events.len(), 1);
     assert_eq!(events[0].standing_of.as_deref(), Some("fx-first"));
 }
+
+#[test]
+fn the_hosts_own_types_are_served_from_the_start() {
+    let site = Site::new();
+    for event_type in ["sexton.noop", "sexton.prune"] {
+        let known = Arc::clone(&site.registry.now().types[event_type]);
+        assert_eq!((known.owner.as_deref(), known.serving.as_ref().map(|s| s.generation)), (Some("host"), Some(0)));
+    }
+    assert!(site.supervisor.list().is_empty(), "the host is no plugin");
+    let id = site.schedule("sexton.noop", &json!({})).id;
+    assert_eq!(site.said(id).1, "");
+}
