@@ -94,6 +94,7 @@ impl Scheduler {
                     entered_at: None,
                     phase: Phase::Handed,
                     cancelling: false,
+                    stopped: false,
                     altered: false,
                     progress: None,
                     follow_ups: Vec::new(),

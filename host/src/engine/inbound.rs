@@ -9,11 +9,11 @@ use crate::engine::observe::HostEvent;
 use crate::engine::scheduler::Message;
 use crate::engine::settler::{self, Ending};
 use crate::engine::shared::Shared;
-use crate::engine::table::Phase;
+use crate::engine::table::{Phase, Running};
 use crate::registry::Serving;
 use chrono::{DateTime, Utc};
 use sexton_loader::seam::{Ended, Farewell, Order, Report, Stamped};
-use sexton_plugin_api::wire::{CallRefusal, HostCall};
+use sexton_plugin_api::wire::{CallRefusal, HostCall, JobEnd};
 use std::sync::Arc;
 
 /// Takes one report.
@@ -50,10 +50,14 @@ fn started(shared: &Shared, run: u64, at: DateTime<Utc>) {
 }
 
 fn done(shared: &Shared, ended: Vec<Ended>) {
+    let mut unstarted = Vec::new();
     let mut rows = shared.table.rows();
     for one in ended {
         let number = one.reply.run;
-        if let Some(run) = rows.end(number) {
+        let stopped_first = |r: &Running| r.stopped && r.phase == Phase::Handed;
+        if matches!(one.reply.end, JobEnd::Cancelled { .. }) && rows.runs.get(&number).is_some_and(stopped_first) {
+            unstarted.push(number);
+        } else if let Some(run) = rows.end(number) {
             let end = settler::run_end(run, one);
             // Without a settler the slot stays filled, and the next start resolves it.
             let _ = shared.endings.send(Ending::Run(number, Box::new(end)));
@@ -62,6 +66,10 @@ fn done(shared: &Shared, ended: Vec<Ended>) {
         }
     }
     drop(rows);
+    if !unstarted.is_empty() {
+        // As with `Refused`.
+        let _ = shared.door.send(Message::Unstarted(unstarted));
+    }
     made_room(shared);
 }
 

@@ -161,7 +161,12 @@ fn conclude(shared: &Shared, numbers: &[u64], ends: &[RunEnd], settled: &[Settle
 /// What is to be settled of a run that said how it ended. Follow-ups go with success only.
 pub fn run_end(run: &mut Running, ended: Ended) -> RunEnd {
     let Ended { reply, started_at, finished_at } = ended;
-    let (end, mut error) = read_end(reply.end, finished_at);
+    let (mut end, mut error) = read_end(reply.end, finished_at);
+    if run.stopped && end == End::Cancelled {
+        // It ended because the host does, not because somebody wants its work undone: it is to run again.
+        end = End::Interrupted;
+        error = Some("the host stopped before it ended".to_owned());
+    }
     let output = reply.output.filter(|o| {
         o.get().len() <= OUTPUT_BYTES || {
             let note = format!("its output of {} bytes was not kept: the limit is {OUTPUT_BYTES}", o.get().len());
@@ -172,7 +177,7 @@ pub fn run_end(run: &mut Running, ended: Ended) -> RunEnd {
     let follow_ups = std::mem::take(&mut run.follow_ups);
     RunEnd {
         follow_ups: if end == End::Succeeded { follow_ups } else { Vec::new() },
-        started_at: Some(started_at),
+        started_at: run.entered_at.map(|_| started_at),
         error: error.map(clip),
         output,
         resources: reply.resources.into_iter().map(|r| resource_end(r, finished_at)).collect(),

@@ -56,6 +56,7 @@ pub fn stop(shared: &Shared, duties: Duties, drain: Duration, grace: Duration, l
 fn ask_to_stop(shared: &Shared) {
     for (number, running) in &mut shared.table.rows().runs {
         running.cancelling = true;
+        running.stopped = true;
         // A generation that is gone reports so by itself.
         let _ = running.serving.orders.send(Order::Cancel { run: *number });
     }

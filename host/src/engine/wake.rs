@@ -52,10 +52,13 @@ impl Wake {
     }
 
     /// Forgets rings so far. To be called before looking at what they were about.
+    ///
+    /// The descriptor is emptied before the flag is cleared: the other way round, a ring in between would leave the flag set and the
+    /// descriptor empty, and every later ring would believe that it had been rung already.
     pub fn hush(&self) {
-        if self.bell.rung.swap(false, Ordering::SeqCst) {
-            let _ = read(&self.bell.fd, &mut [0u8; 8]);
-        }
+        // Empty if nobody rang, which is no failure.
+        let _ = read(&self.bell.fd, &mut [0u8; 8]);
+        self.bell.rung.swap(false, Ordering::SeqCst);
     }
 
     /// Waits for a ring or for the wall clock to show `until`; true if the clock was set meanwhile.
@@ -123,5 +126,35 @@ mod tests {
         assert!(clock::now() >= far, "no ring was left over");
         bell.ring();
         wake.wait(None).expect("a ring after hushing counts again");
+    }
+
+    #[test]
+    fn no_ring_is_lost_between_many_ringers_and_one_waiter() {
+        const EACH: usize = 20_000;
+        let mut wake = Wake::new().expect("a timer");
+        let (inbox, letters) = std::sync::mpsc::channel();
+        let ringers: Vec<_> = (0..3)
+            .map(|_| {
+                let (bell, inbox) = (wake.bell(), inbox.clone());
+                std::thread::spawn(move || {
+                    for _ in 0..EACH {
+                        inbox.send(()).expect("the waiter is there");
+                        bell.ring();
+                    }
+                })
+            })
+            .collect();
+        let mut taken = 0;
+        while taken < 3 * EACH {
+            wake.hush();
+            let found = letters.try_iter().count();
+            taken += found;
+            if found == 0 {
+                let lost = clock::later(clock::now(), Duration::from_secs(5));
+                wake.wait(Some(lost)).expect("a wait");
+                assert!(clock::now() < lost, "a letter lay there and nobody rang: {taken} taken");
+            }
+        }
+        ringers.into_iter().for_each(|r| r.join().expect("it only rings"));
     }
 }

@@ -63,21 +63,26 @@ fn a_stop_waits_for_what_runs() {
 
 #[test]
 fn a_stop_asks_then_interrupts_and_gives_claims_back() {
-    let rig = Rig::with_slots(2);
+    let rig = Rig::with_slots(3);
     let generation = Generation::new(&rig, 1, 8, |order| match order.description.as_deref() {
         Some("deaf") => Does::Sits,
+        Some("behind") => Does::Queues,
         _ => Does::Holds,
     });
     rig.serve(&[("a.a", Some(&generation.serving))]);
     let hears = rig.schedule(event("a.a", once(in_ms(0))));
-    let deaf = rig.schedule(sexton_core::NewEvent { description: Some("deaf".into()), ..event("a.a", once(in_ms(0))) });
-    generation.until("both are there", |seen| seen.ran.len() == 2);
+    let named = |name: &str| sexton_core::NewEvent { description: Some(name.into()), ..event("a.a", once(in_ms(0))) };
+    let (deaf, behind) = (rig.schedule(named("deaf")), rig.schedule(named("behind")));
+    generation.until("all three are there", |seen| seen.ran.len() == 3);
     let queued = rig.schedule(event("a.a", once(in_ms(0))));
     let of = rig.registry.now().types["a.a"].id;
-    until("the third is claimed", || rig.store.next_due(&[of]).unwrap().is_none());
+    until("the fourth is claimed", || rig.store.next_due(&[of]).unwrap().is_none());
     rig.engine.stop(Duration::from_millis(5), Duration::from_millis(200));
-    assert_eq!(rig.outcomes(hears), [Outcome::Cancelled]);
-    assert_eq!(rig.outcomes(deaf), [Outcome::Interrupted]);
+    assert_eq!((rig.outcomes(hears), rig.outcomes(deaf)), (vec![Outcome::Interrupted], vec![Outcome::Interrupted]), "to run again");
+    assert!(rig.outcomes(behind).is_empty(), "it never started: no run, no attempt");
+    for id in [hears, deaf, behind, queued] {
+        assert_eq!(rig.store.waiting(id).unwrap().len(), 1, "all is there for the next start");
+    }
     assert!(rig.outcomes(queued).is_empty() && rig.store.next_due(&[of]).unwrap().is_some());
     assert_eq!(rig.store.event(deaf).unwrap().unwrap().state, EventState::Scheduled);
     let call = crate::engine::ActionCall {

@@ -179,6 +179,8 @@ pub enum Does {
     Holds,
     /// Starts and asks this of the host; ends so after the answer.
     Asks(HostCall, JobEnd),
+    /// Queues it: starts nothing, and ends it when it is asked to stop.
+    Queues,
     /// Takes it and starts nothing.
     Sits,
     /// Refuses it, as a draining one does.
@@ -310,7 +312,7 @@ impl Worker {
             self.report(Report::Refused(vec![run]));
             return self.see(|seen| seen.ran.push(order));
         }
-        if !matches!(does, Does::Sits) {
+        if !matches!(does, Does::Sits | Does::Queues) {
             self.report(Report::Started { run, at: now });
         }
         match does {
@@ -319,7 +321,7 @@ impl Worker {
                 self.asking.insert(run, Report::Done(vec![ended(run, end, now)]));
                 self.report(Report::Call { call: run, run, request });
             }
-            Does::Holds => {
+            Does::Holds | Does::Queues => {
                 let mut at_once = false;
                 self.see(|seen| {
                     at_once = seen.released;
