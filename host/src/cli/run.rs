@@ -5,7 +5,7 @@
 use crate::cli::connect::{Door, List};
 use crate::cli::{Done, input};
 use crate::client::encode;
-use crate::output::table::{Column, cut, draw, instant, text};
+use crate::output::table::{Column, card, cut, instant, text};
 use chrono::{DateTime, SecondsFormat, Utc};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -113,14 +113,58 @@ impl Filter {
     }
 }
 
+/// One card an attempt, and what is still to come.
 fn drawn(answer: &Value) -> String {
-    let rows = |name: &str| answer[name].as_array().cloned().unwrap_or_default();
-    let mut all = draw(COLUMNS, &rows("runs"), "no attempt has ended yet");
-    if answer["in_flight"].is_object() {
-        all += &format!("\nunder way since {}", instant(&answer["in_flight"], "started_at"));
+    let runs = answer["runs"].as_array().map_or(&[][..], Vec::as_slice);
+    let mut parts: Vec<String> = runs.iter().map(attempt).collect();
+    let going = &answer["in_flight"];
+    if going.is_object() {
+        let asked = if going["cancelling"] == true { ", asked to stop" } else { "" };
+        let who = format!("{} #{}", text(going, "plugin"), text(going, "generation"));
+        parts.push(format!(
+            "attempt {} under way since {}, by {who}{asked}{}",
+            text(going, "attempt"),
+            instant(going, "started_at"),
+            progress(going)
+        ));
     }
-    if answer["waiting"].is_object() {
-        all += &format!("\nwaiting: {} due {}", text(&answer["waiting"], "cause"), instant(&answer["waiting"], "due_at"));
+    let waiting = &answer["waiting"];
+    if waiting.is_object() && !going.is_object() {
+        let dead = text(waiting, "dead");
+        parts.push(if dead.is_empty() {
+            format!("attempt {} is due {} ({})", text(waiting, "attempt"), instant(waiting, "due_at"), text(waiting, "cause"))
+        } else {
+            format!("dead letter: {dead}")
+        });
     }
-    all
+    parts.join("\n\n")
+}
+
+/// `: 3 of 10, copying`.
+fn progress(going: &Value) -> String {
+    let Some([done, total, note]) = going["progress"].as_array().map(Vec::as_slice) else { return String::new() };
+    let total = total.as_u64().map_or_else(String::new, |total| format!(" of {total}"));
+    let note = note.as_str().filter(|note| !note.is_empty()).map_or_else(String::new, |note| format!(", {note}"));
+    format!(": {done}{total}{note}")
+}
+
+fn attempt(run: &Value) -> String {
+    let resources = run["resources"].as_array().map_or(&[][..], Vec::as_slice);
+    let of_resource = |r: &Value| format!("{} {} {}", text(r, "id"), text(r, "outcome"), text(r, "error")).trim_end().to_owned();
+    let output = if run["output"].is_null() { String::new() } else { serde_json::to_string_pretty(&run["output"]).unwrap_or_default() };
+    card(&[
+        ("occurrence", text(run, "occurrence")),
+        ("type", text(run, "event_type")),
+        ("attempt", text(run, "attempt")),
+        ("outcome", text(run, "outcome")),
+        ("meant for", instant(run, "scheduled_for")),
+        ("started", instant(run, "started_at")),
+        ("late", between(run, "due_at", "started_at")),
+        ("took", between(run, "started_at", "finished_at")),
+        ("by", format!("{}, {}, on {}", served_by(run), text(run, "placement"), text(run, "host"))),
+        ("digest", text(run, "digest")),
+        ("error", text(run, "error")),
+        ("resources", resources.iter().map(of_resource).collect::<Vec<_>>().join("\n")),
+        ("output", output),
+    ])
 }

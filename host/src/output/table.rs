@@ -26,6 +26,9 @@ pub fn draw(columns: &[Column], rows: &[Value], none: &str) -> String {
     for row in rows {
         table.add_row(columns.iter().map(|c| (c.cell)(row)));
     }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
     table.lines().map(|l| l.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
 }
 
