@@ -57,6 +57,9 @@ pub struct Bench {
     /// Arguments of the job
     #[arg(long, value_name = "JSON|@FILE|-")]
     pub args: Option<String>,
+    /// One case alone: how a process of its own is told which
+    #[arg(long, hide = true)]
+    pub case: Option<usize>,
 }
 
 fn positive(text: &str) -> Result<usize, String> {
@@ -135,20 +138,45 @@ impl Bench {
     /// # Errors
     /// Wrong flags, or whatever keeps a host from starting.
     pub fn run(self) -> Done {
+        if self.workload == Workload::BulkSchedule && self.case.is_none() {
+            return self.each_in_its_own_process(bulk_schedule::CASES);
+        }
         let args = self.args.as_ref().map(|a| input::raw_json("--args", a)).transpose()?;
         let job = Job { plugin: self.plugin.clone(), event_type: self.event_type.clone(), args };
         let place = rig::Place { dir: self.dir.clone(), store: self.store.clone(), job };
         let facts = machine::facts();
-        if !self.json {
+        if !self.json && self.case.is_none_or(|case| case == 0) {
             output::note(&format!("{}\n", machine::sentence(&facts)));
         }
         let report = Report { json: self.json, facts };
         match self.workload {
-            Workload::BulkSchedule => bulk_schedule::run(&place, self.n, &report),
+            Workload::BulkSchedule => bulk_schedule::run(&place, self.n, self.case.unwrap_or(0), &report),
             Workload::Drain => drain::run(&place, self.n, &report),
             Workload::Lateness => lateness::run(&place, self.n, self.rate, &report),
         }
     }
+}
+
+impl Bench {
+    /// Memory and CPU time are a process's: one case does not carry another's.
+    fn each_in_its_own_process(&self, cases: usize) -> Done {
+        for case in 0..cases {
+            let mut command = std::process::Command::new(std::env::current_exe()?);
+            let status = command.args(std::env::args_os().skip(1)).arg("--case").arg(case.to_string()).status()?;
+            if !status.success() {
+                return Err(Failure::Told(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A line with what it was measured on.
+#[derive(Serialize)]
+struct Told<'a> {
+    #[serde(flatten)]
+    line: &'a Line,
+    machine: &'a serde_json::Value,
 }
 
 /// How lines are told.
@@ -171,9 +199,8 @@ impl Report {
     /// One line: JSON with the machine's facts, or words.
     fn tell(&self, line: &Line) -> Done {
         if self.json {
-            let mut value = serde_json::to_value(line).expect("a line is JSON");
-            value["machine"] = self.facts.clone();
-            output::line(&value.to_string())?;
+            let told = Told { line, machine: &self.facts };
+            output::line(&serde_json::to_string(&told).expect("a line is JSON"))?;
             return Ok(());
         }
         let spread = match (line.p50_ms, line.p99_ms, line.p999_ms, line.max_ms) {

@@ -115,8 +115,9 @@ fn say(text: &str) {
     let _ = output::line(text);
 }
 
-/// Something did not go as announced.
-fn amiss(what: impl Into<String>) -> Failure {
-    let refusal = Refusal::new("HST007", Blame::Bug, what);
+/// Something did not go as announced; `said` is what the host said last.
+fn amiss(what: impl Into<String>, said: Option<String>) -> Failure {
+    let mut refusal = Refusal::new("HST007", Blame::Bug, what);
+    refusal.found = said.map(|said| format!("the host said: {said}"));
     Failure::Failed(refusal.remedy("run it again with `--keep` and look at `host.log` in the directory; on a very busy machine, once more"))
 }

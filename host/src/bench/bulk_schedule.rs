@@ -16,15 +16,20 @@ const CALLERS: usize = 32;
 /// Events of a batch.
 const BATCH: usize = 1_000;
 
-/// Runs the cases.
+/// How many cases there are.
+pub const CASES: usize = 4;
+
+/// Runs one case.
 ///
 /// # Errors
 /// Whatever a host refuses.
-pub fn run(place: &Place, n: Option<usize>, report: &Report) -> Done {
-    one_by_one(place, 1, n.unwrap_or(1_000), report)?;
-    one_by_one(place, CALLERS, n.unwrap_or(10_000), report)?;
-    batches(place, n.unwrap_or(100_000), report)?;
-    through_the_socket(place, n.unwrap_or(100_000), report)
+pub fn run(place: &Place, n: Option<usize>, case: usize, report: &Report) -> Done {
+    match case {
+        0 => one_by_one(place, 1, n.unwrap_or(1_000), report),
+        1 => one_by_one(place, CALLERS, n.unwrap_or(10_000), report),
+        2 => batches(place, n.unwrap_or(100_000), report),
+        _ => through_the_socket(place, n.unwrap_or(100_000), report),
+    }
 }
 
 fn far() -> DateTime<Utc> {

@@ -30,6 +30,9 @@ pub fn run(place: &Place, n: Option<usize>, rate: u32, report: &Report) -> Done 
     for batch in instants.chunks(BATCH) {
         rig.desk.schedule(batch.iter().map(|when| rig.desk.event_at(*when)).collect())?;
     }
+    if let Ok(wait) = (first - Utc::now()).to_std() {
+        std::thread::sleep(wait);
+    }
     let bar = report.bar("running", n);
     let stretch = Stretch::begin();
     until_runs(&rig, n, &bar)?;

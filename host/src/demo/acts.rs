@@ -38,7 +38,7 @@ pub fn introduce(stage: &Stage) -> Done {
     say(&format!("Plugins dropped into {} and loaded:\n", stage.plugin_dir().display()));
     say(&draw(super::watch::PLUGIN_COLUMNS, &rows, "none"));
     if active < super::stage::PLUGINS.len() {
-        return Err(amiss(format!("{active} plugins are active, {} were dropped in", super::stage::PLUGINS.len())));
+        return Err(amiss(format!("{active} plugins are active, {} were dropped in", super::stage::PLUGINS.len()), None));
     }
     Ok(())
 }
@@ -60,7 +60,7 @@ fn until(play: &mut Play, name: &str, what: &str, wanted: impl Fn(&Value) -> boo
             return Ok(found);
         }
         if Instant::now() > deadline {
-            return Err(amiss(format!("{what}: not seen within {} s", NOTICE.as_secs())));
+            return Err(amiss(format!("{what}: not seen within {} s", NOTICE.as_secs()), None));
         }
         play.look()?;
         std::thread::sleep(super::LOOK);
@@ -78,7 +78,7 @@ fn run_an_action(play: &mut Play) -> Done {
     let answer = client.post("/api/v1/actions/acme.action.start_resource_example/run", &body)?;
     let ids: Vec<String> = answer["scheduled"].as_array().into_iter().flatten().filter_map(|id| Some(id.as_str()?.to_owned())).collect();
     if ids.len() != 2 {
-        return Err(amiss(format!("the action scheduled {} events, not 2", ids.len())));
+        return Err(amiss(format!("the action scheduled {} events, not 2", ids.len()), None));
     }
     say(&format!("    it scheduled {} for later; both are run now as well, their own time stays", ids.join(" and ")));
     for (id, title) in ids.into_iter().zip(["Light the cellar, now", "Light the attic, now"]) {
@@ -116,7 +116,7 @@ fn break_a_plugin(play: &mut Play) -> Done {
     let after = until(play, "shell", "the broken build is rejected", |p| p["rejection"].is_object())?;
     say(&format!("    rejected, {}: {}", text(&after, "rejection.code"), text(&after, "rejection.message")));
     if after["generation"] != before["generation"] || after["state"] != "active" {
-        return Err(amiss("the build before it did not go on serving"));
+        return Err(amiss("the build before it did not go on serving", None));
     }
     say(&format!("    generation {} goes on serving", text(&after, "generation")));
     play.stage.put("shell", &bytes)?;
@@ -161,7 +161,7 @@ pub fn sum_up(play: &Play) -> Done {
         short.push("the busy server was not asked again".to_owned());
     }
     if !short.is_empty() {
-        return Err(amiss(short.join("; ")));
+        return Err(amiss(short.join("; "), None));
     }
     say(&format!(
         "\n{} runs succeeded, {} failed and were tried again, {} were interrupted by the kill and run again. No event was lost.",

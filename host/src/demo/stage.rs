@@ -135,7 +135,7 @@ impl Stage {
         });
         match said.recv_timeout(HOST_TIME) {
             Ok(line) if line == "ready" => Ok(began.elapsed()),
-            _ => Err(amiss(format!("the host did not serve; it said: {}", self.last_words()))),
+            _ => Err(amiss("the host did not serve", Some(self.last_words()))),
         }
     }
 
@@ -157,13 +157,13 @@ impl Stage {
         while Instant::now() < deadline {
             match host.try_wait()? {
                 Some(status) if status.success() => return Ok(()),
-                Some(status) => return Err(amiss(format!("the host ended with {status}; it said: {}", self.last_words()))),
+                Some(status) => return Err(amiss(format!("the host ended with {status}"), Some(self.last_words()))),
                 None => std::thread::sleep(Duration::from_millis(20)),
             }
         }
         host.kill()?;
         host.wait()?;
-        Err(amiss("the host did not end when it was told to"))
+        Err(amiss("the host did not end when it was told to", Some(self.last_words())))
     }
 
     /// Keeps the directory; answers where it is.
@@ -175,7 +175,7 @@ impl Stage {
     fn last_words(&self) -> String {
         let log = fs::read_to_string(self.root.path().join("host.log")).unwrap_or_default();
         let lines: Vec<_> = log.lines().collect();
-        lines[lines.len().saturating_sub(5)..].join("\n")
+        lines[lines.len().saturating_sub(3)..].join(" / ")
     }
 }
 
