@@ -4,6 +4,7 @@
 //! private copy stays until it is gone.
 
 use super::keeper::Keeper;
+use super::offer::HOST;
 use super::state::{Active, Attempt, Retiring, farewell_words, names};
 use super::{GenerationView, sweep};
 use crate::problem;
@@ -73,7 +74,7 @@ impl Keeper {
             self.lost(generation, farewell);
         }
         // A build may wait for the room.
-        self.next_look = Instant::now();
+        self.look_by(Instant::now());
     }
 
     fn bury(&mut self, generation: i64, retiring: Retiring, farewell: &Farewell) {
@@ -127,16 +128,12 @@ impl Keeper {
         plugin.path = None;
         plugin.withdrawn = false;
         let active = plugin.active.take();
-        let decided = plugin.decision.is_some();
         self.swap();
         let types = active.as_ref().map(|a| a.types.clone()).unwrap_or_default();
         if let Some(active) = active {
             self.retire(name, active);
         }
-        if decided && let Err(refusal) = self.decide(name, None, &watcher) {
-            tracing::warn!(plugin = name, %refusal, "the decision about a plugin whose file is gone cannot be ended");
-        }
-        let released = self.release_unused(name);
+        let released = self.forget(name);
         self.audit(
             &watcher,
             "plugin.unload",
@@ -144,6 +141,26 @@ impl Keeper {
             json!({"reason": "its file is gone", "types_removed": types, "types_released": released}),
         );
         tracing::info!(plugin = name, "its file is gone: its event types wait for somebody to serve them");
+    }
+
+    /// At the start: what was decided about plugins whose file went while no host ran, and what they own unused, is forgotten.
+    pub(super) fn forget_absent(&mut self) {
+        let owners = self.rows.values().filter_map(|row| row.owner.clone());
+        let decided = self.plugins.iter().filter(|(_, p)| p.decision.is_some()).map(|(name, _)| name.clone());
+        let known: BTreeSet<String> = owners.chain(decided).filter(|name| name != HOST).collect();
+        let absent: Vec<String> = known.into_iter().filter(|name| self.surely_absent(name)).collect();
+        for name in absent {
+            self.forget(&name);
+        }
+    }
+
+    /// No decision stands about a plugin whose file is gone, and no type of which no event is left. Answers the latter.
+    fn forget(&mut self, name: &str) -> Vec<String> {
+        let decided = self.plugins.get(name).is_some_and(|p| p.decision.is_some());
+        if decided && let Err(refusal) = self.decide(name, None, &Actor("watcher".to_owned())) {
+            tracing::warn!(plugin = name, %refusal, "the decision about a plugin whose file is gone cannot be ended");
+        }
+        self.release_unused(name)
     }
 
     /// Lets the store forget who owned the types of which no event is left.
@@ -181,8 +198,15 @@ impl Keeper {
         Some(Refusal::new("PLG042", Blame::World, message).remedy("ask again when `sexton plugin show` says that it is over"))
     }
 
-    /// As many generations drain as may.
+    /// As many generations drain as may, or as many builds hang in their `load`.
     pub(super) fn no_room(&self, plugin: &str) -> Option<Refusal> {
+        let hanging = self.retiring.values().filter(|r| !r.served && r.plugin == plugin).count();
+        if hanging >= self.limits.hanging_max {
+            let message =
+                format!("{hanging} builds of plugin `{plugin}` are still ending, most likely inside a `load` that does not return");
+            let remedy = "let `load` only register; a restart of the host ends those that hang";
+            return Some(Refusal::new("PLG036", Blame::Plugin, message).expected("`load` answers and returns").remedy(remedy));
+        }
         let draining: Vec<i64> = self.retiring.iter().filter(|(_, r)| r.served && r.plugin == plugin).map(|(n, _)| *n).collect();
         if draining.len() < self.limits.draining_max {
             return None;

@@ -39,8 +39,11 @@ pub struct Keeper {
     pub(super) phase: Phase,
     pub(super) next_look: Instant,
     pub(super) doorbell: Option<Doorbell>,
+    pub(super) last_look: Instant,
     /// The directory could not be read at the last look; said once.
     pub(super) directory_away: bool,
+    /// It holds more than is looked at; said once.
+    pub(super) directory_crowded: bool,
 }
 
 impl Keeper {
@@ -60,8 +63,10 @@ impl Keeper {
             rows: BTreeMap::new(),
             phase: Phase::Starting { since: Instant::now() },
             next_look: Instant::now(),
+            last_look: Instant::now(),
             doorbell: None,
             directory_away: false,
+            directory_crowded: false,
         };
         for row in keeper.ground.store.plugins().map_err(|e| problem::from_store(&e))? {
             let plugin = keeper.plugins.entry(row.name).or_default();
@@ -80,7 +85,7 @@ impl Keeper {
         Ok(keeper)
     }
 
-    /// The thread. Ends after `Stop`, or when every handle is gone.
+    /// The thread. Ends after `Stop`.
     pub fn run(mut self, inbox: &Receiver<Message>) {
         self.swap();
         self.serve_built_ins();
@@ -111,7 +116,7 @@ impl Keeper {
                 let _gone = reply.send(answer);
             }
             Message::Report(stamped) => self.take_report(stamped),
-            Message::Dirty => self.next_look = Instant::now(),
+            Message::Dirty => self.look_by(Instant::now()),
             Message::Stop { grace, reply } => self.begin_stop(grace, reply),
         }
     }
@@ -166,6 +171,7 @@ impl Keeper {
         }
         if self.attempts.is_empty() && (late || !settling) {
             self.phase = Phase::Serving;
+            self.forget_absent();
             self.publish_views();
             self.shared.ready();
         }
@@ -205,7 +211,7 @@ impl Keeper {
         for file in self.files.values_mut().filter(|f| f.rejection.as_ref().is_some_and(|r| r.code == code)) {
             file.handled = None;
         }
-        self.next_look = Instant::now();
+        self.look_by(Instant::now());
     }
 
     pub(super) fn decide(&mut self, name: &str, decision: Option<Decision>, by: &Actor) -> Result<(), Refusal> {

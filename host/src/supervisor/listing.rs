@@ -13,19 +13,30 @@ use std::path::{Path, PathBuf};
 /// Libraries looked at, at most; those last by name are left out.
 pub const FILES_MAX: usize = 1024;
 
+/// A listing.
+#[derive(Debug, Default)]
+pub struct Listing {
+    /// The libraries, by path.
+    pub files: BTreeMap<PathBuf, Fingerprint>,
+    /// There were more than [`FILES_MAX`].
+    pub crowded: bool,
+}
+
 /// Lists `*.so` not starting with a dot. Symlinks are followed; one that leads nowhere is listed without a look.
-pub fn list(directory: &Path) -> io::Result<BTreeMap<PathBuf, Fingerprint>> {
-    let mut found = BTreeMap::new();
+pub fn list(directory: &Path) -> io::Result<Listing> {
+    let mut listing = Listing::default();
     for entry in std::fs::read_dir(directory)? {
         let path = entry?.path();
         if is_library(&path) {
-            found.insert(path.clone(), look(&path));
-            if found.len() > FILES_MAX {
-                found.pop_last();
+            let seen = look(&path);
+            listing.files.insert(path, seen);
+            if listing.files.len() > FILES_MAX {
+                listing.files.pop_last();
+                listing.crowded = true;
             }
         }
     }
-    Ok(found)
+    Ok(listing)
 }
 
 /// One library and its settings file.
@@ -63,7 +74,7 @@ mod tests {
         }
         std::os::unix::fs::symlink(at("liba.so"), at("link.so")).expect("linked");
         std::os::unix::fs::symlink(at("nowhere"), at("dangling.so")).expect("linked");
-        let listed = list(dir.path()).expect("readable");
+        let listed = list(dir.path()).expect("readable").files;
         assert_eq!(listed.keys().cloned().collect::<Vec<_>>(), [at("dangling.so"), at("liba.so"), at("link.so")]);
         assert_eq!(listed[&at("link.so")].code, listed[&at("liba.so")].code, "the target is looked at");
         assert!(listed[&at("liba.so")].settings.is_some() && listed[&at("link.so")].settings.is_none());

@@ -22,6 +22,8 @@ use std::time::{Duration, Instant};
 const RETRY: Duration = Duration::from_secs(5);
 /// A file that changes while it is read is looked at again after this long.
 const AGAIN: Duration = Duration::from_millis(100);
+/// Two looks are at least this far apart, however often somebody rings.
+const REST: Duration = Duration::from_millis(20);
 
 /// A file that passed inspection, with its settings.
 #[derive(Debug)]
@@ -35,6 +37,7 @@ pub struct Found {
 impl Keeper {
     /// One look: lists, lets files settle, takes what is new, gives up what is gone.
     pub(super) fn look(&mut self, now: Instant) {
+        self.last_look = now;
         if let Some(bell) = &self.doorbell {
             bell.answered();
         }
@@ -51,16 +54,26 @@ impl Keeper {
         if std::mem::replace(&mut self.directory_away, false) {
             self.hang_doorbell();
         }
-        self.note(&listed, now);
+        if listed.crowded && !std::mem::replace(&mut self.directory_crowded, listed.crowded) {
+            tracing::warn!(limit = listing::FILES_MAX, "the plugin directory holds too many libraries: the last by name are left out");
+        }
+        self.note(&listed.files, now);
         let (take, gone) = self.due(now);
+        let unsettled = self.files.values().any(|f| !f.settling.settled || f.absent_since.is_some());
+        self.next_look = now + if unsettled { SETTLE } else { self.limits.rescan };
         self.take_files(take);
         for path in gone {
             self.file_gone(&path);
         }
-        let unsettled = self.files.values().any(|f| !f.settling.settled || f.absent_since.is_some());
-        let retry = self.files.values().filter_map(|f| f.retry_at).min();
-        let wait = if unsettled { SETTLE } else { self.limits.rescan };
-        self.next_look = retry.map_or(now + wait, |at| at.min(now + wait)).max(now + Duration::from_millis(20));
+        let retry = self.files.values().filter_map(|f| f.retry_at).filter(|at| *at > now).min();
+        if let Some(at) = retry {
+            self.look_by(at);
+        }
+    }
+
+    /// The next look comes no later than `at`, but leaves the directory a moment's rest.
+    pub(super) fn look_by(&mut self, at: Instant) {
+        self.next_look = self.next_look.min(at).max(self.last_look + REST);
     }
 
     fn note(&mut self, listed: &BTreeMap<PathBuf, Fingerprint>, now: Instant) {
@@ -221,15 +234,20 @@ impl Keeper {
 
     /// Remembers why a file is refused, says so, and leaves everything else as it is.
     pub(super) fn reject(&mut self, path: &Path, refusal: Refusal, digest: Option<&str>, asker: Asker) {
-        let name = self.files.get(path).and_then(|f| f.name.clone()).unwrap_or_else(|| stem(path));
-        tracing::warn!(plugin = name, path = %path.display(), code = refusal.code, "rejected: {refusal}");
-        let detail = json!({"path": path, "digest": digest, "code": refusal.code, "message": refusal.message});
-        self.audit(&asker.by, "plugin.reject", &name, detail);
+        let file = self.files.get(path);
+        let said = asker.reply.is_none() && file.is_some_and(|f| f.rejection.as_ref() == Some(&refusal));
+        if !said {
+            let name = file.and_then(|f| f.name.clone()).unwrap_or_else(|| stem(path));
+            tracing::warn!(plugin = name, path = %path.display(), code = refusal.code, "rejected: {refusal}");
+            let detail = json!({"path": path, "digest": digest, "code": refusal.code, "message": refusal.message});
+            self.audit(&asker.by, "plugin.reject", &name, detail);
+        }
         if let Some(file) = self.files.get_mut(path) {
-            file.rejection = Some(refusal.clone());
-            if matches!(refusal.blame, Blame::Store | Blame::World) {
+            // The store's trouble, or a private copy that cannot be made: not the file's fault, so that its change is not waited for.
+            if matches!(refusal.blame, Blame::Store | Blame::World) || refusal.code == "PLG019" {
                 file.retry_at = Some(Instant::now() + RETRY);
             }
+            file.rejection = Some(refusal.clone());
         }
         self.answer(asker, Err(refusal));
     }

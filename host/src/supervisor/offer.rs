@@ -7,6 +7,7 @@ use crate::registry::Snapshot;
 use jsonschema::{PatternOptions, Validator};
 use serde_json::Value;
 use sexton_core::{Blame, Refusal, RetryPolicy};
+use sexton_plugin_api::ids::{ID_MAX_BYTES, RESERVED_PREFIX, fault_in_id};
 use sexton_plugin_api::wire::{ActionOffer, Batch, Retry, StandingEvent, TypeOffer};
 use sexton_store::rows::Offer;
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,8 +16,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub const HOST: &str = "host";
 /// Types, actions and standing events of one plugin, at most of each.
 const OFFERS_MAX: usize = 256;
-/// An id, in bytes, at most.
-const ID_MAX: usize = 128;
+/// The key of a standing event, in bytes, at most.
+const KEY_MAX: usize = 128;
 /// A schema as JSON text, in bytes, at most.
 const SCHEMA_MAX: usize = 256 * 1024;
 /// Attempts of a retry policy, at most.
@@ -105,8 +106,8 @@ fn check_standing(plugin: &str, standing: &[StandingEvent], validators: &BTreeMa
     let mut seen = BTreeSet::new();
     for event in standing {
         let refused = |why: String| refuse("PLG040", format!("standing event `{}` of plugin `{plugin}` is refused: {why}", event.key));
-        if event.key.is_empty() || event.key.len() > ID_MAX {
-            return Err(refused(format!("its key must have 1 to {ID_MAX} bytes")));
+        if event.key.is_empty() || event.key.len() > KEY_MAX {
+            return Err(refused(format!("its key must have 1 to {KEY_MAX} bytes")));
         }
         if !validators.contains_key(&event.event_type) {
             return Err(refused(format!("the event type `{}` is not in the same batch", event.event_type))
@@ -119,21 +120,14 @@ fn check_standing(plugin: &str, standing: &[StandingEvent], validators: &BTreeMa
     Ok(())
 }
 
-/// Lower-case words with dots between them; `sexton.` belongs to the host.
+/// The one rule of ids, and `sexton.` belongs to the host.
 fn check_id(plugin: &str, what: &str, id: &str) -> Result<(), Refusal> {
-    let word = |w: &str| {
-        w.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
-            && w.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-')
-    };
-    if id.len() > ID_MAX || !id.contains('.') || !id.split('.').all(word) {
-        let shown: String = id.chars().take(ID_MAX).collect();
-        return Err(refuse("PLG034", format!("plugin `{plugin}` offers the {what} `{}`, which is no allowed id", shown.escape_debug()))
-            .expected(format!(
-                "two or more words of a-z 0-9 _ - with dots between them, at most {ID_MAX} bytes, such as `acme.start_resource`"
-            ))
+    if let Some(fault) = fault_in_id(id) {
+        return Err(refuse("PLG034", format!("plugin `{plugin}` offers the {what} `{id:.128}`, which is no allowed id: {fault}"))
+            .expected(format!("parts of a-z 0-9 _ - with dots between them, at most {ID_MAX_BYTES} bytes, such as `acme.start_resource`"))
             .remedy("rename it in the plugin's source"));
     }
-    if plugin != HOST && id.starts_with("sexton.") {
+    if plugin != HOST && id.starts_with(RESERVED_PREFIX) {
         return Err(refuse("PLG032", format!("plugin `{plugin}` offers the {what} `{id}`, but `sexton.` belongs to the host"))
             .expected("a prefix of your own, such as `acme.`")
             .remedy("rename it in the plugin's source"));
@@ -156,9 +150,10 @@ fn twice(plugin: &str, what: &str, id: &str) -> Refusal {
 }
 
 fn owned(plugin: &str, what: &str, id: &str, owner: &str) -> Refusal {
+    let let_go = if what == "action" { String::new() } else { format!(" and let go of it with `sexton event-type release {id}`") };
     refuse("PLG031", format!("the {what} `{id}` belongs to plugin `{owner}`; plugin `{plugin}` may not offer it"))
-        .expected(format!("a {what} that nobody owns, or that `{plugin}` owns"))
-        .remedy(format!("rename it in `{plugin}`, or unload `{owner}` and let go of it with `sexton event-type release {id}`"))
+        .expected(format!("an {what} that nobody owns, or that `{plugin}` owns"))
+        .remedy(format!("rename it in `{plugin}`, or unload `{owner}`{let_go}"))
 }
 
 fn refuse(code: &str, message: String) -> Refusal {

@@ -68,7 +68,9 @@ fn a_good_batch_passes_whole() {
 #[test]
 fn ids_are_lower_case_dotted_words() {
     let long = format!("a.{}", "b".repeat(127));
-    for bad in ["", "start", "Acme.start", "acme.", ".start", "acme..start", "acme.st art", "acme.stärt", "acme._x", long.as_str()] {
+    for bad in
+        ["", "start", "Acme.start", "acme.", ".start", "acme..start", "acme.st art", "acme.stärt", "acme._x", "acme.2", long.as_str()]
+    {
         let (found, text) = code("acme", batch(&[bad]), &Snapshot::default());
         assert_eq!(found, "PLG034", "{bad:?}: {text}");
     }

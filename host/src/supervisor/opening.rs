@@ -92,7 +92,8 @@ impl Keeper {
         self.attempts.insert(number, attempt);
     }
 
-    /// `load` answered. At the start, batches are held back until all have come, so that speed of loading decides nothing.
+    /// `load` answered. At the start, batches with a type that the plugin does not own yet are held back until all have come, so that speed of
+    /// loading decides nothing.
     pub(super) fn loaded(&mut self, number: i64, result: Result<Batch, Rejection>) {
         let starting = matches!(self.phase, Phase::Starting { .. });
         match result {
@@ -102,7 +103,7 @@ impl Keeper {
                     self.fail(attempt, problem::from_rejection(&rejection));
                 }
             }
-            Ok(batch) if starting => {
+            Ok(batch) if starting && !self.owns_all(number, &batch) => {
                 if let Some(attempt) = self.attempts.get_mut(&number) {
                     attempt.offered = Some(batch);
                 }
@@ -113,6 +114,13 @@ impl Keeper {
                 }
             }
         }
+    }
+
+    fn owns_all(&self, number: i64, batch: &Batch) -> bool {
+        let Some(attempt) = self.attempts.get(&number) else { return false };
+        let owned: BTreeSet<&str> =
+            self.rows.values().filter(|row| row.owner.as_ref() == Some(&attempt.plugin)).map(|row| row.event_type.as_str()).collect();
+        batch.types.iter().all(|t| owned.contains(t.event_type.as_str()))
     }
 
     /// Publishes what was held back: the host's own first, then by path.
@@ -186,7 +194,7 @@ impl Keeper {
     }
 
     /// No file of the directory can be the plugin's, not even one that could not be read.
-    fn surely_absent(&self, plugin: &str) -> bool {
+    pub(super) fn surely_absent(&self, plugin: &str) -> bool {
         let has_file = self.plugins.get(plugin).is_some_and(|p| p.path.is_some() || p.active.is_some());
         !has_file && self.files.values().all(|f| f.name.is_some() || f.rejection.as_ref().is_some_and(|r| r.code == "PLG030"))
     }

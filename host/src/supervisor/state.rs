@@ -33,6 +33,10 @@ pub struct Limits {
     pub verb: Duration,
     /// Draining generations of one plugin.
     pub draining_max: usize,
+    /// Builds of one plugin that were given up and have not ended.
+    pub hanging_max: usize,
+    /// Verbs that wait for their turn.
+    pub deferred_max: usize,
 }
 
 impl Default for Limits {
@@ -43,6 +47,8 @@ impl Default for Limits {
             start_settle: Duration::from_secs(3),
             verb: Duration::from_secs(15),
             draining_max: 2,
+            hanging_max: 8,
+            deferred_max: 256,
         }
     }
 }

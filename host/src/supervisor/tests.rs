@@ -144,7 +144,15 @@ impl Site {
 
     /// Waits for a plugin to be as wanted.
     fn until(&self, name: &str, what: &str, wanted: impl Fn(&PluginView) -> bool) -> PluginView {
-        until(&format!("{name} {what}; last seen: {:?}", self.view(name)), || self.view(name).filter(|v| wanted(v)))
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let view = self.view(name);
+            match view {
+                Some(view) if wanted(&view) => return view,
+                other => assert!(Instant::now() < deadline, "in vain waited for: {name} {what}; last seen: {other:?}"),
+            }
+            std::thread::park_timeout(Duration::from_millis(5));
+        }
     }
 
     fn active(&self, name: &str) -> PluginView {

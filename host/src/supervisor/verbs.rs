@@ -113,7 +113,7 @@ impl Keeper {
 
     fn defer(&mut self, mut verb: Verb, why: Refusal) {
         let now = Instant::now();
-        if now >= *verb.expires.get_or_insert(now + self.limits.verb) {
+        if now >= *verb.expires.get_or_insert(now + self.limits.verb) || self.deferred.len() >= self.limits.deferred_max {
             self.answer(verb.asker, Err(why));
         } else {
             self.deferred.push_back(verb);

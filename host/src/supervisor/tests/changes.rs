@@ -195,3 +195,50 @@ fn the_hosts_own_types_are_served_from_the_start() {
     let id = site.schedule("sexton.noop", &json!({})).id;
     assert_eq!(site.said(id).1, "");
 }
+
+#[test]
+fn a_directory_that_is_away_for_a_while_takes_nothing_along() {
+    let site = Site::new();
+    site.put("libfx.so", &library(""));
+    let first = site.active("fx-first");
+    let away = site.dir.path().join("away");
+    fs::rename(site.plugins(), &away).expect("moved away");
+    let refused = site.supervisor.reload("fx-first", &who()).expect_err("no file to load");
+    assert_eq!(refused.code, "PLG001");
+    assert!(site.is_served("fx.say"));
+    fs::rename(&away, site.plugins()).expect("moved back");
+    let second = site.supervisor.reload("fx-first", &who()).expect("there again");
+    assert!(second.generation > first.generation && second.rejection.is_none());
+    site.put("libfx.so", &library("x"));
+    site.newer(&second);
+}
+
+#[test]
+fn nothing_is_lost_or_run_twice_while_builds_change() {
+    let site = Site::new();
+    site.put("libfx.so", &library(""));
+    let mut view = site.active("fx-first");
+    let mut ids = Vec::new();
+    for n in 1..=8 {
+        ids.extend((0..40).map(|_| site.schedule("fx.say", &json!({})).id));
+        let way = ["cp", "mv", "symlink"][n % 3];
+        replace(&site, way, &library(&"y".repeat(n)));
+        ids.extend((0..10).map(|_| site.schedule("fx.say", &json!({})).id));
+        view = site.newer(&view);
+    }
+    let digests: std::collections::BTreeSet<String> = ids.into_iter().map(|id| site.said(id).1).collect();
+    assert!(digests.len() > 1, "several builds had a part in it: {digests:?}");
+}
+
+#[test]
+fn a_build_that_hangs_at_the_start_holds_up_nobody_who_owns_its_types() {
+    let site = Site::new();
+    site.put("libfx.so", &library(""));
+    site.active("fx-first");
+    site.settings("libslow", &json!({"load": "slow", "types": ["fx.slow"]}));
+    let site = site.restart_after(|plugins| fs::write(plugins.join("libslow.so"), library_of("fx-slows", "")).expect("written"));
+    // The action of the second is the first's already: it comes late, and in vain.
+    let late = site.until("fx-slows", "refused", |v| v.rejection.as_ref().is_some_and(|r| r.code == "PLG031"));
+    let early = site.active("fx-first");
+    assert!(early.since < late.since, "{} {}", early.since, late.since);
+}

@@ -118,3 +118,51 @@ fn a_stopped_supervisor_refuses_and_leaves_nothing_mapped() {
     assert!(!maps.contains(generations.to_str().expect("text")), "{maps}");
     assert_eq!(site.supervisor.reload("fx-first", &who()).expect_err("stopped").code, "HST005");
 }
+
+#[test]
+fn a_file_that_went_while_no_host_ran_leaves_neither_decision_nor_unused_ownership() {
+    let site = Site::new();
+    site.put("libfx.so", &library(""));
+    site.active("fx-first");
+    site.supervisor.unload("fx-first", UnloadMode::Wait, LONG, &who()).expect("unloaded");
+    let site = site.restart_after(|plugins| fs::remove_file(plugins.join("libfx.so")).expect("removed"));
+    assert!(site.view("fx-first").is_none_or(|v| v.decision.is_none()));
+    let types = site.store.types().expect("types");
+    assert!(types.iter().all(|row| row.owner.as_deref() != Some("fx-first")), "{types:?}");
+    site.put("libfx.so", &library(""));
+    site.active("fx-first");
+}
+
+#[test]
+fn verbs_at_the_same_time_take_their_turns() {
+    let site = Site::new();
+    site.put("libfx.so", &library(""));
+    let first = site.active("fx-first").generation.expect("serves");
+    let threads: Vec<_> = (0..12)
+        .map(|_| {
+            let supervisor = site.supervisor.clone();
+            std::thread::spawn(move || supervisor.reload("fx-first", &who()).expect("its turn comes").generation.expect("serves"))
+        })
+        .collect();
+    let mut numbers: Vec<i64> = threads.into_iter().map(|t| t.join().expect("joined")).collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    assert_eq!(numbers.len(), 12, "each got a generation of its own: {numbers:?}");
+    assert!(numbers[0] > first);
+    site.until("fx-first", "left by all others", |v| v.generations.iter().skip(1).all(|g| g.state == "retired (unmapped)"));
+}
+
+#[test]
+fn a_verb_waits_no_longer_than_it_may() {
+    let site = Site::with(|_| {}, Limits { verb: SHORT, ..limits() });
+    site.put("libfx.so", &library(""));
+    site.active("fx-first");
+    let gate = site.dir.path().join("gate");
+    site.held_run(&gate);
+    let supervisor = site.supervisor.clone();
+    let unload = std::thread::spawn(move || supervisor.unload("fx-first", UnloadMode::Wait, LONG, &who()));
+    until("the types to be withdrawn", || (!site.is_served("fx.say")).then_some(()));
+    assert_eq!(site.supervisor.reload("fx-first", &who()).expect_err("in the way").code, "PLG042");
+    fs::write(&gate, "").expect("opened");
+    unload.join().expect("joined").expect("unloaded");
+}
