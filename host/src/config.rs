@@ -227,8 +227,9 @@ fn log_format(setting: &Setting) -> Result<bool, Refusal> {
 }
 
 fn duration(key: &str, setting: &Setting) -> Result<Duration, Refusal> {
-    humantime::parse_duration(&setting.text)
-        .map_err(|e| refused(key, setting, &format!("is no duration: {e}")).expected("a duration such as `30s`, `500ms` or `1h 30m`"))
+    sexton_core::schedule::duration::parse(&setting.text).map_err(|e| {
+        refused(key, setting, &format!("is no duration: {}", e.message)).expected("a duration such as `30s`, `500ms` or `1h 30m`")
+    })
 }
 
 fn number(key: &str, setting: &Setting, range: std::ops::RangeInclusive<usize>) -> Result<usize, Refusal> {

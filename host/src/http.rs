@@ -7,6 +7,7 @@ pub mod actions;
 pub mod answer;
 pub mod asked;
 pub mod door;
+pub mod event_view;
 pub mod events;
 pub mod plugins;
 pub mod reading;

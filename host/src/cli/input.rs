@@ -1,4 +1,4 @@
-//! What commands read: JSON on the command line, in files, on standard input; durations and times.
+//! What commands read: JSON on the command line, in files, on standard input.
 //!
 //! Not the host's validation. What must hold: text that is not understood is refused with its place.
 
@@ -6,9 +6,9 @@ use crate::cli::Failure;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use serde_json::value::RawValue;
+use sexton_core::schedule::{duration, instant};
 use sexton_core::{Blame, Refusal};
 use std::io::Read;
-use std::time::Duration;
 
 /// Nobody types or pipes more than this.
 const INPUT_MAX: u64 = 1 << 30;
@@ -89,49 +89,15 @@ pub fn objects(what: &str, path: &str) -> Result<Vec<Value>, Failure> {
         .collect()
 }
 
-/// A duration such as `90s` or `1h 30m`.
-///
-/// # Errors
-/// `INP005`.
-pub fn duration(flag: &str, text: &str) -> Result<Duration, Failure> {
-    humantime::parse_duration(text).map_err(|e| {
-        let refusal = Refusal::new("INP005", Blame::Input, format!("`{flag}`: the duration is not understood: {e}"));
-        Failure::Input(refusal.at(text, 0, text.len()).expected("a duration such as `90s`, `5m` or `1h 30m`"))
-    })
-}
-
-/// An instant: RFC 3339.
-///
-/// # Errors
-/// `INP006`.
-pub fn instant(flag: &str, text: &str) -> Result<DateTime<Utc>, Failure> {
-    DateTime::parse_from_rfc3339(text).map(|t| t.with_timezone(&Utc)).map_err(|e| {
-        let refusal = Refusal::new("INP006", Blame::Input, format!("`{flag}`: the time is not understood: {e}"));
-        Failure::Input(refusal.at(text, 0, text.len()).expected("RFC 3339 with an offset, such as 2026-12-24T18:00:00+01:00"))
-    })
-}
-
 /// An instant, or a duration to go back from `now`.
 ///
 /// # Errors
 /// `INP006`.
-pub fn since(flag: &str, text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, Failure> {
-    match humantime::parse_duration(text).ok().and_then(|d| chrono::Duration::from_std(d).ok()) {
+pub fn since(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, Failure> {
+    match duration::parse(text).ok().and_then(|back| chrono::Duration::from_std(back).ok()) {
         Some(back) => Ok(now - back),
-        None => instant(flag, text),
+        None => instant::parse(text).map_err(Failure::Input),
     }
-}
-
-/// `now` and a duration after it.
-///
-/// # Errors
-/// `INP005` when that is past the end of time.
-pub fn later(flag: &str, now: DateTime<Utc>, text: &str) -> Result<DateTime<Utc>, Failure> {
-    let by = chrono::Duration::from_std(duration(flag, text)?).ok();
-    by.and_then(|by| now.checked_add_signed(by)).ok_or_else(|| {
-        let refusal = Refusal::new("INP005", Blame::Input, format!("`{flag}`: the duration leads past the end of time"));
-        Failure::Input(refusal.at(text, 0, text.len()))
-    })
 }
 
 #[cfg(test)]
@@ -155,14 +121,10 @@ mod tests {
     }
 
     #[test]
-    fn times_and_durations() {
+    fn since_is_an_instant_or_a_way_back() {
         let now = DateTime::from_timestamp(1_000_000_000, 0).expect("a time");
-        assert_eq!(later("--in", now, "90s").expect("good").timestamp(), 1_000_000_090);
-        assert_eq!(since("--since", "1h", now).expect("good").timestamp(), 999_996_400);
-        assert_eq!(instant("--at", "2001-09-09T03:46:40+02:00").expect("good"), now);
-        assert_eq!(refusal(later("--in", now, "soon")).code, "INP005");
-        assert_eq!(refusal(later("--in", now, "100000000000y")).code, "INP005");
-        assert_eq!(refusal(instant("--at", "2001-09-09")).code, "INP006");
-        assert_eq!(refusal(since("--since", "yesterday", now)).code, "INP006");
+        assert_eq!(since("1h", now).expect("good").timestamp(), 999_996_400);
+        assert_eq!(since("2001-09-09T03:46:40+02:00", now).expect("good"), now);
+        assert_eq!(refusal(since("yesterday", now)).code, "INP006");
     }
 }

@@ -3,12 +3,13 @@
 //! Not the life cycle (the supervisor's). What must hold: unload says first what it will do.
 
 use crate::cli::connect::Door;
-use crate::cli::{Done, Failure, input, plugin_check};
+use crate::cli::{Done, Failure, plugin_check};
 use crate::client::{Client, encode};
 use crate::output::table::{Column, card, cut, draw, instant, text};
 use crate::output::{self, Format};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
+use sexton_core::schedule::duration;
 use sexton_core::{Blame, Refusal};
 use std::io::{BufRead, IsTerminal};
 use std::path::{Path, PathBuf};
@@ -132,7 +133,7 @@ fn in_a_line(verb: &str, plugin: &Value) -> String {
 
 impl Unload {
     fn run(&self, door: &Door) -> Done {
-        let wait = self.wait.as_ref().map(|t| input::duration("--wait", t)).transpose()?;
+        let wait = self.wait.as_ref().map(|t| duration::parse(t)).transpose().map_err(Failure::Input)?;
         let client = door.open()?;
         if !self.yes && std::io::stdin().is_terminal() && door.format == Format::Table && !self.agreed(&client)? {
             return Err(Failure::Failed(Refusal::new("INP016", Blame::Input, "nothing was unloaded").remedy("answer `y`, or say `--yes`")));

@@ -102,7 +102,7 @@ impl Run {
 
 impl Filter {
     fn run(&self, door: &Door) -> Done {
-        let since = self.since.as_ref().map(|t| input::since("--since", t, Utc::now())).transpose()?;
+        let since = self.since.as_ref().map(|t| input::since(t, Utc::now())).transpose()?;
         let pairs = [
             ("event", self.event.clone()),
             ("type", self.event_type.clone()),

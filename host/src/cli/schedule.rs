@@ -4,13 +4,13 @@
 
 use crate::cli::connect::Door;
 use crate::cli::when::not_built;
-use crate::cli::{Done, Failure, input};
+use crate::cli::{Done, Failure};
 use crate::preview::preview;
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 use sexton_core::Schedule as Plan;
-use sexton_core::schedule::Flag;
+use sexton_core::schedule::{Flag, instant};
 
 /// Verbs on schedules.
 #[derive(Debug, Subcommand)]
@@ -82,7 +82,7 @@ impl Schedule {
         let now = Utc::now();
         match self {
             Self::Preview { expression, after, n } => {
-                let after = after.as_ref().map(|t| input::instant("--after", t)).transpose()?.unwrap_or(now);
+                let after = after.as_ref().map(|t| instant::parse(t)).transpose().map_err(Failure::Input)?.unwrap_or(now);
                 let shown = preview(expression.plan(after)?, after, n).map_err(Failure::Input)?;
                 door.answer(&json!(shown), |_| {
                     let notes = shown.notes.iter().map(|note| format!("note: {note}"));

@@ -7,25 +7,16 @@ use crate::http::Shared;
 use crate::http::answer::{Answer, Items, No, Yes, blocking, ok};
 use crate::http::asked::{Asked, event_id};
 use crate::http::door::Peer;
+use crate::http::event_view::{Derived, EventView};
 use crate::http::reading::{self, Raw};
 use axum::extract::{ConnectInfo, Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
-use sexton_core::{Blame, Event, EventId, EventState, OccurrenceId, Refusal, Run};
+use sexton_core::{Blame, EventId, OccurrenceId, Refusal, Run};
 use sexton_store::rows::{Change, Edit, EventFilter, Page, RunFilter, Waiting};
-use std::collections::BTreeSet;
 
 /// Runs shown with an event.
 const LAST_RUNS: usize = 10;
-
-/// An event with what is derived.
-#[derive(Serialize)]
-pub struct EventView {
-    #[serde(flatten)]
-    event: Event,
-    running: bool,
-    unresolved: bool,
-}
 
 /// The same with what waits and what ran.
 #[derive(Serialize)]
@@ -51,25 +42,6 @@ pub enum Scheduled {
     One(Accepted),
     /// For an array or lines.
     Many(Vec<Accepted>),
-}
-
-/// What is derived, at one instant.
-struct Derived {
-    running: BTreeSet<EventId>,
-    snapshot: std::sync::Arc<crate::registry::Snapshot>,
-}
-
-impl Derived {
-    fn now(rooms: &Shared) -> Self {
-        let running = rooms.engine.in_flight().into_iter().map(|run| run.occurrence.event).collect();
-        Self { running, snapshot: rooms.registry.now() }
-    }
-
-    fn view(&self, event: Event) -> EventView {
-        let open = matches!(event.state, EventState::Scheduled | EventState::Paused);
-        let served = self.snapshot.types.get(&event.wish.event_type).is_some_and(|t| t.serving.is_some());
-        EventView { running: self.running.contains(&event.id), unresolved: open && !served, event }
-    }
 }
 
 /// `POST /events`.

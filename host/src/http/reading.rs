@@ -94,21 +94,30 @@ pub fn object<T: DeserializeOwned>(text: &str) -> Result<T, Refusal> {
 /// The refusal of JSON that is not understood, with the part of the text around the place.
 fn not_json(text: &str, e: &serde_json::Error) -> Refusal {
     let line = text.split('\n').nth(e.line().saturating_sub(1)).unwrap_or_default();
-    let at = e.column().saturating_sub(1).min(line.len().saturating_sub(1));
-    let border = |mut at: usize| {
-        while !line.is_char_boundary(at) {
-            at -= 1;
-        }
-        at
-    };
-    let (from, to) = (border(at.saturating_sub(AROUND)), border((at + AROUND).min(line.len())));
     let said = e.to_string();
     let said = said.split(" at line ").next().unwrap_or_default();
-    Refusal::new("INP011", Blame::Input, format!("this is not the JSON that is wanted: {said}")).at(
-        &line[from..to],
-        at - from,
-        at - from + 1,
-    )
+    let last = line.len().saturating_sub(1);
+    let at = border(line, e.column().saturating_sub(1).min(last));
+    let (start, end) = unknown_field(line, at, said).unwrap_or((at, at + 1));
+    let (from, to) = (border(line, start.saturating_sub(AROUND)), border(line, (end + AROUND).min(line.len())));
+    let refusal = Refusal::new("INP011", Blame::Input, format!("this is not the JSON that is wanted: {said}"));
+    refusal.at(&line[from..to], start - from, end - from)
+}
+
+/// The greatest character border up to `at`.
+fn border(line: &str, mut at: usize) -> usize {
+    while !line.is_char_boundary(at) {
+        at -= 1;
+    }
+    at
+}
+
+/// Where the field stands that serde does not know: it points behind it.
+fn unknown_field(line: &str, at: usize, said: &str) -> Option<(usize, usize)> {
+    let name = said.strip_prefix("unknown field `")?.split('`').next()?;
+    let quoted = format!("\"{name}\"");
+    let start = line[..(at + 1).min(line.len())].rfind(&quoted).or_else(|| line.find(&quoted))?;
+    Some((start, start + quoted.len()))
 }
 
 #[cfg(test)]
@@ -138,6 +147,8 @@ mod tests {
         let typo = GOOD.replace("event_type", "event_typo");
         let refusal = read("application/x-ndjson", &format!("{GOOD}\n{typo}")).expect_err("refused");
         assert!(refusal.code == "INP011" && refusal.message.starts_with("line 2: ") && refusal.message.contains("event_typo"), "{refusal}");
+        let place = refusal.place.expect("a place");
+        assert_eq!(&place.text[place.start..place.end], "\"event_typo\"");
         let refusal = read("application/json", &format!("[{GOOD},{typo}]")).expect_err("refused");
         assert!(refusal.message.starts_with("event 2: "), "{refusal}");
         for text in ["", "{", "[", "nul", "[1]", "\u{e9}", "[{},"] {

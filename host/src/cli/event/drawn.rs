@@ -81,8 +81,8 @@ pub fn drawn(event: &Value) -> String {
         ("key", text(event, "key")),
         ("description", text(event, "description")),
         ("bot", text(event, "bot")),
-        ("resources", text(event, "resources")),
-        ("labels", text(event, "labels")),
+        ("resources", filled(event, "resources")),
+        ("labels", filled(event, "labels")),
         ("priority", text(event, "priority")),
         ("retry", text(event, "retry")),
         ("standing of", text(event, "standing_of")),
@@ -101,6 +101,12 @@ pub fn drawn(event: &Value) -> String {
         all += &format!("\n\nLast runs\n{}", draw(crate::cli::run::COLUMNS, &runs, ""));
     }
     all
+}
+
+/// A list or an object as JSON; nothing if it is empty.
+fn filled(event: &Value, name: &str) -> String {
+    let found = text(event, name);
+    if matches!(found.as_str(), "[]" | "{}") { String::new() } else { found }
 }
 
 const WAITING: &[Column] = &[
