@@ -5,7 +5,6 @@
 mod announce;
 mod state_dir;
 
-use crate::builtin;
 use crate::config::Config;
 use crate::engine::{self, Engine};
 use crate::http::{self, Facts, Phase, Rooms, Shared, door};
@@ -144,8 +143,6 @@ fn start(config: &Config, runtime: Option<&Runtime>, stops: &mut Stops) -> Resul
     reports::spawn(receiver, engine.handle.clone(), move |stamped| life_cycle.wait().report(stamped))
         .map_err(|e| Refusal::new("HST007", Blame::World, format!("the thread for reports cannot be started: {e}")))?;
 
-    // The host's own event types must be registered before the supervisor asks for them.
-    let _ = builtin::root();
     let supervisor = Supervisor::start(supervisor::Ground {
         store: Arc::clone(&store),
         lease: engine.lease,

@@ -6,7 +6,6 @@
 use sexton_plugin_api::abi::PluginRoot_Ref;
 use sexton_plugin_api::prelude::*;
 use sexton_plugin_api::wire::HostCall;
-use std::sync::Once;
 use std::time::Duration;
 
 /// Does nothing: for tests, benches, and to see that a schedule fires.
@@ -46,14 +45,12 @@ impl ScheduledEventJob for Prune {
     }
 }
 
-/// The built-in types as a plugin's library would export them, registered on the first call.
+/// The built-in types as a plugin's library would export them, registered anew: an unload withdraws them. For the supervisor, which asks once
+/// in its life; one host at a time in a process.
 #[must_use]
 pub fn root() -> PluginRoot_Ref {
-    static REGISTERED: Once = Once::new();
-    REGISTERED.call_once(|| {
-        ScheduledEventManager::register::<Noop>("sexton.noop");
-        ScheduledEventManager::register::<Prune>("sexton.prune");
-    });
+    ScheduledEventManager::register::<Noop>("sexton.noop");
+    ScheduledEventManager::register::<Prune>("sexton.prune");
     ScheduledEventManager::root()
 }
 

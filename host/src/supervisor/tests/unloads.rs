@@ -21,6 +21,7 @@ fn an_unload_holds_over_rescans_and_restarts_until_another_digest() {
     site.until("libmarker", "rejected", |v| v.state == PluginState::Rejected);
     assert_eq!(site.supervisor.reload("fx-first", &who()).expect_err("decided").code, "PLG041");
     let site = site.restart();
+    assert!(site.is_served("sexton.noop"), "the host's own types are there again");
     let still = site.view("fx-first").expect("known");
     assert_eq!((still.state, still.unresolved_events), (PluginState::Unloaded, 1));
     site.put("libfx.so", &library("x"));
