@@ -135,6 +135,9 @@ fn start(config: &Config, runtime: Option<&Runtime>, stops: &mut Stops) -> Resul
     let registry = Arc::new(Registry::default());
     let engine = start_engine(config, &store, &registry)?;
     let (drain, grace) = (config.drain, config.grace);
+    // Only for a start that fails later on: otherwise `runs` below has stopped it by then.
+    let ending = engine.handle.clone();
+    stops.started("engine", move || ending.stop(Duration::ZERO, Duration::ZERO));
 
     let (sender, receiver) = mpsc::channel();
     let late: Arc<OnceLock<Supervisor>> = Arc::default();

@@ -132,3 +132,19 @@ async fn nothing_there(method: axum::http::Method, uri: Uri) -> answer::No {
             .remedy("the addresses are under /api/v1: status plugins event-types events runs in-flight actions audit schedule/preview"),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_address_is_documented() {
+        let page = include_str!("../docs/http.md");
+        let mut seen = 0;
+        for line in include_str!("http.rs").lines() {
+            let Some(address) = line.trim().strip_prefix(".route(\"").and_then(|rest| rest.split('"').next()) else { continue };
+            let address = if address.ends_with('z') { address.to_owned() } else { format!("/api/v1{address}") };
+            assert!(page.contains(&format!("`{address}`")), "{address} is missing in docs/http.md");
+            seen += 1;
+        }
+        assert!(seen > 20, "{seen} addresses found");
+    }
+}

@@ -94,7 +94,7 @@ pub struct Schedule {
     #[arg(long, value_name = "BOT")]
     pub bot: Option<String>,
     /// What the job acts on: {"id": …, "kind": …, …}; may be said again
-    #[arg(long, value_name = "JSON")]
+    #[arg(long, value_name = "JSON|@FILE")]
     pub resource: Vec<String>,
     /// For filters; may be said again
     #[arg(long, value_name = "K=V")]
