@@ -42,15 +42,14 @@ struct Text {
     settings: Option<Spanned<toml::Table>>,
 }
 
-/// Reads the settings beside `library`; a file that is not there is the default. Refused (`PLG038`) with the line if it is not understood.
-/// The owner rule is not asked here.
-pub fn beside(library: &Path) -> Result<PluginSettings, Refusal> {
-    let path = library.with_extension("toml");
+/// Reads the settings of the operator's file `path`, which led to the regular file `resolved`; one that is not there is the default. Refused
+/// (`PLG038`) with the line if it is not understood. The owner rule is asked before, on the way from the one to the other.
+pub fn read(path: &Path, resolved: &Path) -> Result<PluginSettings, Refusal> {
     let unreadable = |e: &std::io::Error| {
         Refusal::new("PLG038", Blame::Config, format!("the settings file {} cannot be read: {e}", path.display()))
             .remedy("make it a regular file that the host's user can read, or remove it")
     };
-    let file = match std::fs::File::open(&path) {
+    let file = match std::fs::File::open(resolved) {
         Ok(file) => file,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(PluginSettings::default()),
         Err(e) => return Err(unreadable(&e)),
@@ -62,7 +61,7 @@ pub fn beside(library: &Path) -> Result<PluginSettings, Refusal> {
             .expected(format!("at most {SIZE_MAX} bytes"))
             .remedy("move large values into a file of their own and name it in the settings"));
     }
-    parse(&text, &path)
+    parse(&text, path)
 }
 
 /// Understands the text of a settings file; `path` is for the sentence only.
@@ -136,23 +135,24 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn read(text: &str) -> Result<PluginSettings, Refusal> {
+    fn understood(text: &str) -> Result<PluginSettings, Refusal> {
         parse(text, Path::new("p/libx.toml"))
     }
 
     #[test]
     fn what_the_file_says_becomes_json() {
         let text = "placement = \"in-process\"\nlog_level = \"debug\"\n[settings]\nwho = \"me\"\nn = [1, 2.5]\nat = 2026-01-02T03:04:05Z\n[settings.deep]\nyes = true\n";
-        let read = read(text).expect("well formed");
+        let read = understood(text).expect("well formed");
         assert_eq!(read.log_level, 4);
         assert_eq!(read.settings, json!({"who": "me", "n": [1, 2.5], "at": "2026-01-02T03:04:05Z", "deep": {"yes": true}}));
     }
 
     #[test]
     fn silence_is_the_default() {
-        assert_eq!(read("").expect("empty is fine"), PluginSettings::default());
+        assert_eq!(understood("").expect("empty is fine"), PluginSettings::default());
         let dir = tempfile::tempdir().expect("a directory");
-        assert_eq!(beside(&dir.path().join("libx.so")).expect("absent is fine"), PluginSettings::default());
+        let absent = dir.path().join("libx.toml");
+        assert_eq!(read(&absent, &absent).expect("absent is fine"), PluginSettings::default());
     }
 
     #[test]
@@ -167,7 +167,7 @@ mod tests {
             ("[settings]\nx = nan\n", 1, "no form in JSON"),
             ("[settings\n", 1, ""),
         ] {
-            let refusal = read(text).expect_err(text);
+            let refusal = understood(text).expect_err(text);
             assert_eq!(refusal.code, "PLG038");
             assert!(refusal.message.contains(&format!("line {line}:")), "{text:?}: {}", refusal.message);
             assert!(refusal.message.contains(words), "{text:?}: {}", refusal.message);
@@ -177,8 +177,8 @@ mod tests {
     #[test]
     fn a_file_that_never_ends_is_refused() {
         let dir = tempfile::tempdir().expect("a directory");
-        let library = dir.path().join("libx.so");
-        std::fs::write(library.with_extension("toml"), "#".repeat(300 * 1024)).expect("written");
-        assert!(beside(&library).expect_err("too large").message.contains("too large"));
+        let path = dir.path().join("libx.toml");
+        std::fs::write(&path, "#".repeat(300 * 1024)).expect("written");
+        assert!(read(&path, &path).expect_err("too large").message.contains("too large"));
     }
 }

@@ -283,10 +283,11 @@ pub fn stem(path: &Path) -> String {
 /// The settings beside a library, under the same owner rule as the library.
 fn settings_of(library: &Path) -> Result<PluginSettings, Refusal> {
     let path = library.with_extension("toml");
-    if path.symlink_metadata().is_ok() {
-        inspect::trusted(&path).map_err(|r| problem::from_rejection(&r))?;
+    if path.symlink_metadata().is_err() {
+        return Ok(PluginSettings::default());
     }
-    plugin_settings::beside(library)
+    let resolved = inspect::trusted(&path).map_err(|r| problem::from_rejection(&r))?;
+    plugin_settings::read(&path, &resolved)
 }
 
 pub fn duplicate(path: &Path, holder: &Path, name: &str) -> Refusal {

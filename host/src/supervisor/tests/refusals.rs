@@ -114,7 +114,14 @@ fn a_file_that_others_may_write_is_refused_until_it_is_not() {
     let refused = site.until("libfx", "refused", |v| v.rejection.is_some());
     assert_eq!(rejection(&refused).code, "PLG002");
     mode(0o644);
-    site.active("fx-first");
+    let served = site.active("fx-first");
+    rustix::fs::mknodat(rustix::fs::CWD, site.path("libfx.toml"), rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).expect("a pipe");
+    let refused = site.until("fx-first", "refused for its settings", |v| v.rejection.is_some());
+    assert_eq!((rejection(&refused).code.as_str(), refused.generation), ("PLG001", served.generation));
+    fs::remove_file(site.path("libfx.toml")).expect("removed");
+    site.settings("libfx", &json!({"word": "mine"}));
+    fs::set_permissions(site.path("libfx.toml"), fs::Permissions::from_mode(0o666)).expect("set");
+    site.until("fx-first", "refused for who may write its settings", |v| v.rejection.as_ref().is_some_and(|r| r.code == "PLG002"));
 }
 
 #[test]
