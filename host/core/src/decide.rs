@@ -5,13 +5,18 @@
 
 use crate::event::{Cause, EventState, NewEvent};
 use crate::refusal::Refusal;
-use crate::run::{Outcome, RetryPolicy};
+use crate::run::{Outcome, RetryPolicy, scatter};
 use crate::schedule::{Schedule, instant};
 use chrono::{DateTime, TimeDelta, Utc};
 use std::time::Duration;
 
 /// An occurrence whose process died this often with it becomes a dead letter.
 pub const POISON_INTERRUPTIONS: u32 = 5;
+
+/// How long an occurrence waits after its first, second … interruption that counts, in milliseconds: from, up to. What ran together when a
+/// process died is suspect together; each comes back at its own moment of the span (by its jitter), so that the one that kills the process
+/// soon dies alone and its neighbours of then end well. The first wait is short: most processes die of something else.
+const SUSPECT_WAITS_MS: [(u64, u64); 4] = [(0, 1_000), (2_000, 4_000), (8_000, 16_000), (30_000, 60_000)];
 
 /// No more than this is counted as skipped at once: thirty years of a second's rhythm.
 pub const SKIPPED_MAX: i64 = 1_000_000_000;
@@ -34,7 +39,10 @@ pub enum End {
     /// Ended on request; no retry.
     Cancelled,
     /// Its process ended first.
-    Interrupted,
+    Interrupted {
+        /// Whether it counts towards [`POISON_INTERRUPTIONS`]: it may be what ended the process. Not so when the host was asked to stop.
+        counts: bool,
+    },
 }
 
 /// The occurrence as it stands in the settlement transaction, and its event's state then.
@@ -135,7 +143,7 @@ fn outcome_of(end: &End) -> Outcome {
         End::Failed { .. } => Outcome::Failed,
         End::Snoozed { .. } => Outcome::Snoozed,
         End::Cancelled => Outcome::Cancelled,
-        End::Interrupted => Outcome::Interrupted,
+        End::Interrupted { .. } => Outcome::Interrupted,
     }
 }
 
@@ -156,12 +164,16 @@ fn row_after(s: &Standing<'_>, end: &End, now: DateTime<Utc>) -> Row {
             let due_at = instant::to_micros((*until).clamp(now, instant::last()));
             Row::Again { due_at, cause: Cause::Snooze, attempt: s.attempt, interruptions: s.interruptions }
         }
-        End::Interrupted => {
+        End::Interrupted { counts: false } => {
+            Row::Again { due_at: instant::to_micros(now), cause: s.cause, attempt: s.attempt, interruptions: s.interruptions }
+        }
+        End::Interrupted { counts: true } => {
             let interruptions = s.interruptions.saturating_add(1);
             if interruptions >= POISON_INTERRUPTIONS {
                 return Row::DeadLetter { reason: format!("its process ended {interruptions} times while it ran (poison)") };
             }
-            Row::Again { due_at: instant::to_micros(now), cause: s.cause, attempt: s.attempt, interruptions }
+            let due_at = later(now, apart(interruptions, s.jitter));
+            Row::Again { due_at, cause: s.cause, attempt: s.attempt, interruptions }
         }
     }
 }
@@ -182,6 +194,13 @@ fn state_at_the_end(s: &Standing<'_>, row: &Row) -> Option<EventState> {
         (_, EventState::Paused) => completed(is_over && s.by_schedule),
         (_, EventState::Discarded) => None,
     }
+}
+
+/// The wait after so many interruptions (from 1), the same on every host.
+fn apart(interruptions: u32, jitter: u32) -> Duration {
+    let place = usize::try_from(interruptions.saturating_sub(1)).unwrap_or(usize::MAX).min(SUSPECT_WAITS_MS.len() - 1);
+    let (from, to) = SUSPECT_WAITS_MS[place];
+    Duration::from_micros(from * 1_000 + (((to - from) * 1_000 * u64::from(scatter(jitter, interruptions))) >> 32))
 }
 
 fn later(now: DateTime<Utc>, delay: Duration) -> DateTime<Utc> {

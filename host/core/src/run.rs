@@ -20,7 +20,7 @@ pub enum Outcome {
     Snoozed,
     /// No retry.
     Cancelled,
-    /// Runner or host ended first; counts towards poison.
+    /// Runner or host ended first; counts towards poison unless the host was asked to stop.
     Interrupted,
     /// Reported under a stale token: recorded, changes nothing.
     Lost,
@@ -81,8 +81,8 @@ impl RetryPolicy {
     }
 }
 
-/// A number in `0..=u32::MAX` that differs from attempt to attempt of one occurrence (the finaliser of splitmix64).
-fn scatter(jitter: u32, attempt: u32) -> u32 {
+/// A number in `0..=u32::MAX` that differs from attempt to attempt (or interruption to interruption) of one occurrence (the finaliser of splitmix64).
+pub(crate) fn scatter(jitter: u32, attempt: u32) -> u32 {
     let mut bits = (u64::from(jitter) << 32 | u64::from(attempt)).wrapping_add(0x9e37_79b9_7f4a_7c15);
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

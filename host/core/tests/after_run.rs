@@ -34,7 +34,7 @@ fn kinds() -> [(&'static str, Schedule, Option<&'static str>); 6] {
 }
 
 /// Ends, with the attempt (of 3) and the interruptions that they meet.
-fn ends() -> [(&'static str, End, u32, u32); 8] {
+fn ends() -> [(&'static str, End, u32, u32); 9] {
     [
         ("succeeded", End::Succeeded, 1, 0),
         ("failed", End::Failed { permanent: false }, 2, 0),
@@ -42,38 +42,39 @@ fn ends() -> [(&'static str, End, u32, u32); 8] {
         ("permanent", End::Failed { permanent: true }, 1, 0),
         ("snoozed", End::Snoozed { until: at("2027-05-01T11:00:00Z") }, 1, 0),
         ("cancelled", End::Cancelled, 1, 0),
-        ("interrupted", End::Interrupted, 2, POISON_INTERRUPTIONS - 2),
-        ("poison", End::Interrupted, 2, POISON_INTERRUPTIONS - 1),
+        ("interrupted", End::Interrupted { counts: true }, 2, POISON_INTERRUPTIONS - 2),
+        ("stopped", End::Interrupted { counts: false }, 2, POISON_INTERRUPTIONS - 1),
+        ("poison", End::Interrupted { counts: true }, 2, POISON_INTERRUPTIONS - 1),
     ]
 }
 
 /// Origin, others left, states, kinds, and a cell per end: the row (`G`one, `A`gain, `D`ead letter), `>` for a successor, and the new state
 /// of the event (`c`ompleted, `d`iscarded).
-type Line = (&'static str, i64, &'static str, &'static str, [&'static str; 8]);
+type Line = (&'static str, i64, &'static str, &'static str, [&'static str; 9]);
 const TABLE: &[Line] = &[
-    //                                                  succ   fail  spent  perm   snooz  canc   intr  poison
-    ("schedule", 0, "scheduled paused", "once", ["Gc", "A", "Dd", "Dd", "A", "Gc", "A", "Dd"]),
-    ("schedule", 1, "scheduled paused", "once", ["G", "A", "Dd", "Dd", "A", "G", "A", "Dd"]),
-    ("schedule", 0, "scheduled paused", "every after cron", ["G>", "A", "D>", "D>", "A", "G>", "A", "D>"]),
-    ("schedule", 1, "scheduled paused", "every after cron", ["G>", "A", "D>", "D>", "A", "G>", "A", "D>"]),
-    ("schedule", 0, "scheduled paused", "over", ["Gc", "A", "Dc", "Dc", "A", "Gc", "A", "Dc"]),
-    ("schedule", 1, "scheduled paused", "over", ["G", "A", "D", "D", "A", "G", "A", "D"]),
-    ("schedule", 0, "scheduled paused", "manual", ["G", "A", "D", "D", "A", "G", "A", "D"]),
-    ("schedule", 1, "scheduled paused", "manual", ["G", "A", "D", "D", "A", "G", "A", "D"]),
-    ("extra", 0, "scheduled paused", "once", ["Gc", "A", "Dc", "Dc", "A", "Gc", "A", "Dc"]),
-    ("extra", 0, "scheduled", "every after cron over", ["Gc", "A", "Dc", "Dc", "A", "Gc", "A", "Dc"]),
-    ("extra", 0, "paused", "every after cron over", ["G", "A", "D", "D", "A", "G", "A", "D"]),
-    ("extra", 0, "scheduled paused", "manual", ["G", "A", "D", "D", "A", "G", "A", "D"]),
-    ("extra", 1, "scheduled paused", "once every after cron over manual", ["G", "A", "D", "D", "A", "G", "A", "D"]),
-    ("schedule extra", 0, "cancelled", "once every after cron over manual", ["G", "G", "G", "G", "G", "G", "G", "G"]),
-    ("schedule extra", 1, "cancelled", "once every after cron over manual", ["G", "G", "G", "G", "G", "G", "G", "G"]),
-    ("schedule extra", 0, "completed", "once every after cron over manual", ["G", "A", "D", "D", "A", "G", "A", "D"]),
-    ("schedule extra", 1, "completed", "once every after cron over manual", ["G", "A", "D", "D", "A", "G", "A", "D"]),
-    ("schedule", 0, "discarded", "once", ["Gc", "A", "D", "D", "A", "Gc", "A", "D"]),
-    ("schedule", 0, "discarded", "every after cron over manual", ["G", "A", "D", "D", "A", "G", "A", "D"]),
-    ("schedule", 1, "discarded", "once every after cron over manual", ["G", "A", "D", "D", "A", "G", "A", "D"]),
-    ("extra", 0, "discarded", "once every after cron over manual", ["G", "A", "D", "D", "A", "G", "A", "D"]),
-    ("extra", 1, "discarded", "once every after cron over manual", ["G", "A", "D", "D", "A", "G", "A", "D"]),
+    //                                                  succ   fail  spent  perm   snooz  canc   intr  stop  poison
+    ("schedule", 0, "scheduled paused", "once", ["Gc", "A", "Dd", "Dd", "A", "Gc", "A", "A", "Dd"]),
+    ("schedule", 1, "scheduled paused", "once", ["G", "A", "Dd", "Dd", "A", "G", "A", "A", "Dd"]),
+    ("schedule", 0, "scheduled paused", "every after cron", ["G>", "A", "D>", "D>", "A", "G>", "A", "A", "D>"]),
+    ("schedule", 1, "scheduled paused", "every after cron", ["G>", "A", "D>", "D>", "A", "G>", "A", "A", "D>"]),
+    ("schedule", 0, "scheduled paused", "over", ["Gc", "A", "Dc", "Dc", "A", "Gc", "A", "A", "Dc"]),
+    ("schedule", 1, "scheduled paused", "over", ["G", "A", "D", "D", "A", "G", "A", "A", "D"]),
+    ("schedule", 0, "scheduled paused", "manual", ["G", "A", "D", "D", "A", "G", "A", "A", "D"]),
+    ("schedule", 1, "scheduled paused", "manual", ["G", "A", "D", "D", "A", "G", "A", "A", "D"]),
+    ("extra", 0, "scheduled paused", "once", ["Gc", "A", "Dc", "Dc", "A", "Gc", "A", "A", "Dc"]),
+    ("extra", 0, "scheduled", "every after cron over", ["Gc", "A", "Dc", "Dc", "A", "Gc", "A", "A", "Dc"]),
+    ("extra", 0, "paused", "every after cron over", ["G", "A", "D", "D", "A", "G", "A", "A", "D"]),
+    ("extra", 0, "scheduled paused", "manual", ["G", "A", "D", "D", "A", "G", "A", "A", "D"]),
+    ("extra", 1, "scheduled paused", "once every after cron over manual", ["G", "A", "D", "D", "A", "G", "A", "A", "D"]),
+    ("schedule extra", 0, "cancelled", "once every after cron over manual", ["G", "G", "G", "G", "G", "G", "G", "G", "G"]),
+    ("schedule extra", 1, "cancelled", "once every after cron over manual", ["G", "G", "G", "G", "G", "G", "G", "G", "G"]),
+    ("schedule extra", 0, "completed", "once every after cron over manual", ["G", "A", "D", "D", "A", "G", "A", "A", "D"]),
+    ("schedule extra", 1, "completed", "once every after cron over manual", ["G", "A", "D", "D", "A", "G", "A", "A", "D"]),
+    ("schedule", 0, "discarded", "once", ["Gc", "A", "D", "D", "A", "Gc", "A", "A", "D"]),
+    ("schedule", 0, "discarded", "every after cron over manual", ["G", "A", "D", "D", "A", "G", "A", "A", "D"]),
+    ("schedule", 1, "discarded", "once every after cron over manual", ["G", "A", "D", "D", "A", "G", "A", "A", "D"]),
+    ("extra", 0, "discarded", "once every after cron over manual", ["G", "A", "D", "D", "A", "G", "A", "A", "D"]),
+    ("extra", 1, "discarded", "once every after cron over manual", ["G", "A", "D", "D", "A", "G", "A", "A", "D"]),
 ];
 
 fn state(word: &str) -> EventState {
@@ -117,7 +118,7 @@ fn every_cell_of_the_table_holds() {
             }
         }
     }
-    assert_eq!(cells, 2 * 2 * 5 * 6 * 8);
+    assert_eq!(cells, 2 * 2 * 5 * 6 * 9);
 }
 
 fn check(what: &str, s: &Standing<'_>, end: &End, cell: &str, successor: Option<&str>) {
@@ -128,7 +129,7 @@ fn check(what: &str, s: &Standing<'_>, end: &End, cell: &str, successor: Option<
         End::Failed { .. } => Outcome::Failed,
         End::Snoozed { .. } => Outcome::Snoozed,
         End::Cancelled => Outcome::Cancelled,
-        End::Interrupted => Outcome::Interrupted,
+        End::Interrupted { .. } => Outcome::Interrupted,
     };
     assert_eq!(then.outcome, outcome, "{what}");
     assert_eq!(then.successor, successor.filter(|_| cell.contains('>')).map(at), "{what}");
@@ -149,8 +150,12 @@ fn check(what: &str, s: &Standing<'_>, end: &End, cell: &str, successor: Option<
         (Some('A'), Row::Again { due_at, cause: Cause::Snooze, attempt: next, interruptions: kept }, End::Snoozed { until }) => {
             assert_eq!((due_at, *next, *kept), (until, attempt, interruptions), "{what}");
         }
-        (Some('A'), Row::Again { due_at, cause, attempt: next, interruptions: more }, End::Interrupted) => {
-            assert_eq!((*due_at, *cause, *next, *more), (now, s.cause, attempt, interruptions + 1), "{what}");
+        (Some('A'), Row::Again { due_at, cause, attempt: next, interruptions: more }, End::Interrupted { counts: true }) => {
+            assert_eq!((*cause, *next, *more), (s.cause, attempt, interruptions + 1), "{what}");
+            assert!((now..now + TimeDelta::seconds(60)).contains(due_at), "{what}: {due_at}");
+        }
+        (Some('A'), Row::Again { due_at, cause, attempt: next, interruptions: same }, End::Interrupted { counts: false }) => {
+            assert_eq!((*due_at, *cause, *next, *same), (now, s.cause, attempt, interruptions), "{what}");
         }
         (_, row, _) => panic!("{what}: {row:?} is not {cell}"),
     }
@@ -247,5 +252,54 @@ fn a_snooze_never_lies_in_the_past_nor_past_the_calendar() {
     for (until, due) in [(DateTime::<Utc>::MIN_UTC, at(NOW)), (DateTime::<Utc>::MAX_UTC, sexton_core::schedule::instant::last())] {
         let then = after_run(&standing(&wish, EventState::Scheduled, true, 0), &End::Snoozed { until }, at(NOW)).expect("a consequence");
         assert!(matches!(then.row, Row::Again { due_at, .. } if due_at == due), "{:?}", then.row);
+    }
+}
+
+fn after_interruption(interruptions: u32, jitter: u32) -> (TimeDelta, u32) {
+    let wish = wish(Schedule::Manual);
+    let given = Standing { interruptions, jitter, ..standing(&wish, EventState::Scheduled, true, 0) };
+    match after_run(&given, &End::Interrupted { counts: true }, at(NOW)).expect("a consequence").row {
+        Row::Again { due_at, interruptions, .. } => (due_at - at(NOW), interruptions),
+        row => panic!("{row:?}"),
+    }
+}
+
+#[test]
+fn what_was_interrupted_waits_longer_each_time_each_at_its_own_moment() {
+    for (before, from, to) in [(0, 0, 1_000), (1, 2_000, 4_000), (2, 8_000, 16_000), (3, 30_000, 60_000)] {
+        let waits: Vec<TimeDelta> = (0..100u32).map(|n| after_interruption(before, n.wrapping_mul(2_654_435_761)).0).collect();
+        assert!(waits.iter().all(|wait| (from..to).contains(&wait.num_milliseconds())), "{before}: {waits:?}");
+        let distinct: std::collections::BTreeSet<_> = waits.iter().collect();
+        assert!(distinct.len() > 95, "{before}: {} moments of 100", distinct.len());
+    }
+}
+
+/// Twelve runs of 100 ms; the first kills the process 50 ms after it starts, and the next process is there a second later.
+#[test]
+fn the_neighbours_of_a_poisonous_run_end_well() {
+    const START: TimeDelta = TimeDelta::zero();
+    for seed in 0..50_u32 {
+        let mut waiting: Vec<(u32, TimeDelta, u32)> = (0..12).map(|n| (n, START, 0)).collect();
+        let mut killed = 0;
+        while let Some(&(_, kills_at, interruptions)) = waiting.iter().find(|(n, ..)| *n == 0) {
+            let dies = kills_at + TimeDelta::milliseconds(50);
+            let lives_again = dies + TimeDelta::seconds(1);
+            waiting.retain(|(_, starts, _)| *starts + TimeDelta::milliseconds(100) > dies);
+            killed += 1;
+            if interruptions + 1 == POISON_INTERRUPTIONS {
+                break;
+            }
+            for (n, starts, interruptions) in &mut waiting {
+                if *starts < dies {
+                    let (wait, more) = after_interruption(*interruptions, (seed * 12 + *n).wrapping_mul(2_654_435_761));
+                    (*starts, *interruptions) = (lives_again + wait, more);
+                } else {
+                    *starts = (*starts).max(lives_again);
+                }
+            }
+        }
+        assert_eq!(killed, POISON_INTERRUPTIONS);
+        let worst = waiting.iter().filter(|(n, ..)| *n != 0).map(|(_, _, interruptions)| *interruptions).max();
+        assert!(worst.is_none_or(|worst| worst + 1 < POISON_INTERRUPTIONS), "seed {seed}: {waiting:?}");
     }
 }

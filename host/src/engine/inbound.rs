@@ -78,19 +78,19 @@ fn gone(shared: &Shared, generation: i64, farewell: &Farewell) {
     if !started.is_empty() {
         tracing::warn!(generation, runs = started.len(), "a generation ended before its runs did: they are interrupted");
     }
-    cut_short(shared, started, "its generation ended before it did");
+    cut_short(shared, started, "its generation ended before it did", true);
     if !unstarted.is_empty() {
         // As with `Refused`.
         let _ = shared.door.send(Message::Unstarted(unstarted));
     }
 }
 
-/// Ends runs as interrupted.
-pub fn cut_short(shared: &Shared, numbers: Vec<u64>, why: &str) {
+/// Ends runs as interrupted; `counts` if one of them may be why.
+pub fn cut_short(shared: &Shared, numbers: Vec<u64>, why: &str, counts: bool) {
     let mut rows = shared.table.rows();
     for number in numbers {
         if let Some(run) = rows.end(number) {
-            let end = settler::cut_short(run, why, clock::now());
+            let end = settler::cut_short(run, why, counts, clock::now());
             // As with `Done`.
             let _ = shared.endings.send(Ending::Run(number, Box::new(end)));
         }

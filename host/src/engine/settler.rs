@@ -164,7 +164,7 @@ pub fn run_end(run: &mut Running, ended: Ended) -> RunEnd {
     let (mut end, mut error) = read_end(reply.end, finished_at);
     if run.stopped && end == End::Cancelled {
         // It ended because the host does, not because somebody wants its work undone: it is to run again.
-        end = End::Interrupted;
+        end = End::Interrupted { counts: false };
         error = Some("the host stopped before it ended".to_owned());
     }
     let output = reply.output.filter(|o| {
@@ -185,10 +185,10 @@ pub fn run_end(run: &mut Running, ended: Ended) -> RunEnd {
     }
 }
 
-/// What is to be settled of a run whose process or generation ended first.
-pub fn cut_short(run: &mut Running, why: &str, now: DateTime<Utc>) -> RunEnd {
+/// What is to be settled of a run whose process or generation ended first; `counts` if it may itself be why.
+pub fn cut_short(run: &mut Running, why: &str, counts: bool, now: DateTime<Utc>) -> RunEnd {
     run.follow_ups.clear();
-    RunEnd { error: Some(why.to_owned()), started_at: run.entered_at, ..blank_end(run, End::Interrupted, now) }
+    RunEnd { error: Some(why.to_owned()), started_at: run.entered_at, ..blank_end(run, End::Interrupted { counts }, now) }
 }
 
 fn blank_end(run: &Running, end: End, finished_at: DateTime<Utc>) -> RunEnd {
@@ -241,7 +241,7 @@ fn resource_end(reply: ResourceReply, finished_at: DateTime<Utc>) -> ResourceEnd
         End::Failed { .. } => Outcome::Failed,
         End::Snoozed { .. } => Outcome::Snoozed,
         End::Cancelled => Outcome::Cancelled,
-        End::Interrupted => Outcome::Interrupted,
+        End::Interrupted { .. } => Outcome::Interrupted,
     };
     ResourceEnd { id: reply.id, outcome, error: error.map(clip) }
 }

@@ -46,7 +46,7 @@ pub fn stop(shared: &Shared, duties: Duties, drain: Duration, grace: Duration, l
         if !shared.table.wait_until(Instant::now() + grace, nothing_runs) {
             let left: Vec<u64> = shared.table.rows().under_way().map(|(number, _)| number).collect();
             tracing::warn!(runs = left.len(), "runs did not end in time: they are interrupted and run again at the next start");
-            inbound::cut_short(shared, left, "the host stopped before it ended");
+            inbound::cut_short(shared, left, "the host stopped before it ended", false);
         }
     }
     let settled = shared.table.wait_until(Instant::now() + last_words, |rows| rows.runs.is_empty());

@@ -11,6 +11,7 @@ pub const THEMES: &[Theme] = &[
     ("recover: started is interrupted, claimed is given back", both_kinds),
     ("recover: a slot of another claim is no proof", other_claim),
     ("recover: poison becomes a dead letter", poison),
+    ("recover: a host that was asked to stop poisons nothing", stopped),
     ("recover: paused and cancelled events", paused_and_cancelled),
     ("recover: nothing to do is nothing done", nothing),
 ];
@@ -47,6 +48,8 @@ fn both_kinds(ground: &Ground) {
     assert!(life.runs(claimed).is_empty(), "claimed without a slot: no run row");
     assert_eq!(life.outcomes(settled_before), [Outcome::Succeeded]);
     let mut again = life.claim(20);
+    assert_eq!(again.len(), 1, "what may have ended the host waits a moment");
+    again.extend(life.claim(21));
     again.sort_by_key(|o| o.id);
     let seen: Vec<_> = again.iter().map(|o| (o.id, o.attempt, o.interruptions, o.cause)).collect();
     assert_eq!(seen, [(occurrences[0].id, 1, 1, Cause::Schedule), (occurrences[1].id, 1, 0, Cause::Schedule)], "no attempt was spent");
@@ -71,7 +74,7 @@ fn poison(ground: &Ground) {
     let id = ground.schedule(once(10));
     let mut life = ground.restarted(10);
     for ended in 1..=POISON_INTERRUPTIONS {
-        let occurrence = life.claim_one(100);
+        let occurrence = life.claim_one(1_000);
         assert_eq!(occurrence.interruptions, ended - 1);
         life = life.restarted(100);
         assert_eq!(life.store.recover(&life.lease, &[aborted(&occurrence)], at(100)).unwrap(), (1, 0));
@@ -82,6 +85,17 @@ fn poison(ground: &Ground) {
     assert!(event.reason.is_some_and(|reason| reason.contains("poison")));
     assert_eq!(life.outcomes(id).len(), 5);
     life.check_counts();
+}
+
+fn stopped(ground: &Ground) {
+    let id = ground.schedule(once(10));
+    for _ in 0..2 * POISON_INTERRUPTIONS {
+        let occurrence = ground.claim_one(10);
+        assert_eq!((occurrence.interruptions, occurrence.attempt), (0, 1));
+        let settled = ground.settle(&occurrence, End::Interrupted { counts: false }, 10);
+        assert_eq!((settled.outcome, settled.next_due), (Outcome::Interrupted, Some(at(10))), "due again at once");
+    }
+    assert_eq!(ground.event(id).state, EventState::Scheduled);
 }
 
 fn paused_and_cancelled(ground: &Ground) {
@@ -101,7 +115,7 @@ fn paused_and_cancelled(ground: &Ground) {
     for id in &ids[..2] {
         life.alter(*id, &Change::Resume, 21).unwrap();
     }
-    assert_eq!(life.claim(21).len(), 2);
+    assert_eq!(life.claim(22).len(), 2);
     life.check_counts();
 }
 

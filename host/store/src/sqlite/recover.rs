@@ -41,7 +41,7 @@ fn ended(run: &Aborted, now: DateTime<Utc>) -> Ended {
         attempt: run.attempt,
         started_at: Some(micros(run.started_at)),
         finished_at: micros(now),
-        end: End::Interrupted,
+        end: End::Interrupted { counts: true },
         error: Some(run.cause.clone()),
         output: None,
         resources: None,

@@ -132,7 +132,7 @@ fn decide(rows: &Rows, end: &Ended, now: DateTime<Utc>) -> Result<(Consequence, 
                 End::Failed { .. } => Outcome::Failed,
                 End::Snoozed { .. } => Outcome::Snoozed,
                 End::Cancelled => Outcome::Cancelled,
-                End::Interrupted => Outcome::Interrupted,
+                End::Interrupted { .. } => Outcome::Interrupted,
             };
             let state = Some(EventState::Paused);
             Ok((Consequence { outcome, row: Row::Gone, successor: None, skipped: 0, state }, Some(refusal.to_string())))
