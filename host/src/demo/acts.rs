@@ -164,7 +164,7 @@ pub fn sum_up(play: &Play) -> Done {
         return Err(amiss(short.join("; "), None));
     }
     say(&format!(
-        "\n{} runs succeeded, {} failed and were tried again, {} were interrupted by the kill and run again. No event was lost.",
+        "\nRuns that succeeded: {}; that failed and were tried again: {}; that the kill interrupted and that ran again: {}. No event was lost.",
         watch.count("succeeded"),
         watch.count("failed"),
         watch.count("interrupted")

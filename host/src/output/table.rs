@@ -3,7 +3,7 @@
 //! Not a place for decisions. What must hold: a missing field is an empty cell, never an error.
 
 use chrono::{DateTime, Local, Utc};
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
 use serde_json::Value;
 
 /// A column: its head, and how a row fills it.
@@ -21,15 +21,38 @@ pub fn draw(columns: &[Column], rows: &[Value], none: &str) -> String {
         return none.to_owned();
     }
     let mut table = Table::new();
+    // Whoever writes it takes the colours away again where they are not wanted (`anstream`).
+    table.enforce_styling().style_text_only();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(columns.iter().map(|c| c.head));
     for row in rows {
-        table.add_row(columns.iter().map(|c| (c.cell)(row)));
+        table.add_row(columns.iter().map(|c| tinted(c.head, (c.cell)(row))));
     }
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
     }
     table.lines().map(|l| l.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+}
+
+/// States and outcomes in colour: green is well, yellow waits for something, red went wrong.
+fn tinted(head: &str, text: String) -> Cell {
+    if !matches!(head, "STATE" | "OUTCOME" | "SERVED") {
+        return Cell::new(text);
+    }
+    let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    let colour = if has(&["failed", "rejected", "discarded", "quarantined"]) {
+        Some(Color::Red)
+    } else if has(&["unresolved", "interrupted", "paused", "draining", "unloaded", "lost"]) {
+        Some(Color::Yellow)
+    } else if has(&["succeeded", "active", "running"]) {
+        Some(Color::Green)
+    } else {
+        None
+    };
+    match colour {
+        Some(colour) => Cell::new(text).fg(colour),
+        None => Cell::new(text),
+    }
 }
 
 /// Draws one thing as lines of `name  value`; empty values are left out.
@@ -101,6 +124,15 @@ mod tests {
         assert_eq!([text(&row, "a"), text(&row, "b.c"), text(&row, "l"), text(&row, "n"), text(&row, "zz.y")], ["x", "3", "p, q", "", ""]);
         assert_eq!([coarse(0), coarse(59), coarse(3_600), coarse(90_061)], ["0s", "59s", "1h", "1d 1h"]);
         assert_eq!([cut("abcdef", 4), cut("ab", 4)], ["abc…", "ab"]);
+    }
+
+    #[test]
+    fn states_are_tinted_and_nothing_else() {
+        let columns = [Column { head: "NAME", cell: |r| text(r, "name") }, Column { head: "STATE", cell: |r| text(r, "state") }];
+        let drawn = draw(&columns, &[json!({"name": "failed", "state": "active"}), json!({"name": "b", "state": "completed"})], "none");
+        assert_eq!(anstream::adapter::strip_str(&drawn).to_string(), "NAME    STATE\nfailed  active\nb       completed");
+        assert_eq!(drawn.matches("\u{1b}[38;5;10m").count(), 1, "{drawn:?}");
+        assert_eq!(draw(&columns, &[], "nothing"), "nothing");
     }
 
     #[test]
