@@ -76,8 +76,8 @@ impl Tally {
 
     /// A stop that came before all was done outranks the rest; then failures, then what asked for later, then what was given up.
     fn into_result(self, asked_to_stop: bool) -> JobResult {
-        let all_done = self.succeeded + self.cancelled == self.of;
-        if asked_to_stop && !all_done {
+        // A resource that gave up because of the stop isn't done either: its run is to say so, not to count as a success.
+        if asked_to_stop && self.succeeded < self.of {
             return Err(self.stopped());
         }
         if !self.failures.is_empty() {

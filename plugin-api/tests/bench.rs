@@ -122,6 +122,10 @@ fn a_retry_leaves_alone_what_succeeded_and_a_stop_ends_between_resources() {
     assert_eq!(reply.resources.len(), 2, "the third was not begun");
     assert_eq!(reply.resources[1].end, JobEnd::Cancelled { reason: "asked to stop".into() });
     assert_eq!(reply.now - start, Duration::seconds(15), "the sleep ended when the stop came");
+
+    let reply = TestHost::new().resources(resources(3)).cancelled_after(Duration::seconds(25)).run::<Each>();
+    assert_eq!(reply.end, JobEnd::Cancelled { reason: "asked to stop with 2 of 3 resources done".into() }, "also at the last one");
+    assert_eq!(reply.resources[2].end, JobEnd::Cancelled { reason: "asked to stop".into() });
 }
 
 /// Tells everything that a context knows.
