@@ -167,7 +167,7 @@ impl Bench {
         while let Some(job) = next {
             // A caller's limit may be as large as it likes.
             rows = job.rows.saturating_add(rows);
-            if !open && let Err(error) = self.conn.execute_batch("BEGIN IMMEDIATE") {
+            if !open && let Err(error) = self.begin() {
                 answer_unrun(job, error.into());
                 return;
             }
@@ -178,6 +178,16 @@ impl Bench {
         if open {
             self.commit(answers);
         }
+    }
+
+    /// Opens the batch's transaction. One whose rollback failed may still be open: nothing of it was acknowledged, and nothing can begin
+    /// before it is gone.
+    fn begin(&self) -> rusqlite::Result<()> {
+        if !self.conn.is_autocommit() {
+            self.conn.execute_batch("ROLLBACK")?;
+            tracing::warn!("a transaction of the store that had stayed open is rolled back");
+        }
+        self.conn.execute_batch("BEGIN IMMEDIATE")
     }
 
     /// Runs a job inside its own savepoint. Answers whether the transaction is still open.

@@ -4,6 +4,10 @@ use super::*;
 use std::sync::mpsc::Receiver;
 
 fn writer() -> Arc<Writer> {
+    Arc::new(Writer::start(connection()).unwrap())
+}
+
+fn connection() -> Connection {
     let conn = Connection::open_in_memory().unwrap();
     conn.execute_batch(
         "PRAGMA foreign_keys = ON;
@@ -13,7 +17,7 @@ fn writer() -> Arc<Writer> {
          CREATE TABLE owed (a INTEGER REFERENCES plain (a) DEFERRABLE INITIALLY DEFERRED);",
     )
     .unwrap();
-    Arc::new(Writer::start(conn).unwrap())
+    conn
 }
 
 /// Queues a job without waiting for its answer.
@@ -139,6 +143,16 @@ fn when_the_engine_ends_the_transaction_the_jobs_before_hear_it() {
     assert_eq!(before.recv().unwrap().unwrap_err().kind, ErrorKind::Full);
     ends_it.recv().unwrap().unwrap_err();
     after.recv().unwrap().unwrap();
+    assert_eq!(rows(&writer), (vec![2], Some(1)));
+}
+
+#[test]
+fn a_transaction_that_could_not_be_rolled_back_is_gone_before_the_next() {
+    let conn = connection();
+    // What a ROLLBACK that failed leaves behind.
+    conn.execute_batch("BEGIN; INSERT INTO plain VALUES (1)").unwrap();
+    let writer = Writer::start(conn).unwrap();
+    writer.call(1, insert("plain", 2)).unwrap();
     assert_eq!(rows(&writer), (vec![2], Some(1)));
 }
 
