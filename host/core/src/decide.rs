@@ -67,6 +67,8 @@ pub struct Standing<'a> {
     /// Other rows of the event still to run, of any cause, the schedule's own included; this one and dead letters excluded.
     /// Zero at the end of a run-now therefore means that the schedule has nothing left either.
     pub others_left: i64,
+    /// When the run ended, as far as it is not after the settlement: a retry's delay and `After` count from it.
+    pub finished_at: DateTime<Utc>,
     /// A number in `0..=u32::MAX` from the occurrence id, for jitter that is the same on every host.
     pub jitter: u32,
 }
@@ -110,7 +112,8 @@ pub struct Consequence {
 }
 
 /// Decides. Errors only if the schedule cannot give its next instant (its zone is gone, its text is not understood any more); the caller
-/// then pauses the event with that reason. `now` is the instant of the settlement; it is the completion that `After` counts from.
+/// then pauses the event with [`without_successor`] and that reason. `now` is the instant of the settlement, which may come long after
+/// `finished_at` if the store could not write: what the grid gave meanwhile is skipped.
 pub fn after_run(s: &Standing<'_>, end: &End, now: DateTime<Utc>) -> Result<Consequence, Refusal> {
     let outcome = outcome_of(end);
     if s.state == EventState::Cancelled {
@@ -123,18 +126,21 @@ pub fn after_run(s: &Standing<'_>, end: &End, now: DateTime<Utc>) -> Result<Cons
     }
     let goes_on = matches!(s.state, EventState::Scheduled | EventState::Paused);
     if s.by_schedule && goes_on && s.wish.schedule.recurs() {
-        let plan = replan(&s.wish.schedule, s.scheduled_for, now)?;
+        let from = if matches!(s.wish.schedule, Schedule::After { .. }) { completion(s, now) } else { now };
+        let plan = replan(&s.wish.schedule, s.scheduled_for, from)?;
         let state = if plan.next.is_none() { state_at_the_end(s, &unchanged.row) } else { None };
         return Ok(Consequence { successor: plan.next, skipped: plan.skipped, state, ..unchanged });
     }
     Ok(Consequence { state: state_at_the_end(s, &unchanged.row), ..unchanged })
 }
 
-/// What follows when [`after_run`] was refused by the schedule: the row and the outcome as ever, no successor, and the event paused until
-/// somebody mends its schedule and resumes it.
+/// What follows when [`after_run`] was refused by the schedule, or when there is no schedule that can be read: the row and the outcome as
+/// ever, no successor, and the event, if it is open, paused until somebody mends its schedule and resumes it.
 #[must_use]
 pub fn without_successor(s: &Standing<'_>, end: &End, now: DateTime<Utc>) -> Consequence {
-    Consequence { outcome: outcome_of(end), row: row_after(s, end, now), successor: None, skipped: 0, state: Some(EventState::Paused) }
+    let row = if s.state == EventState::Cancelled { Row::Gone } else { row_after(s, end, now) };
+    let is_open = matches!(s.state, EventState::Scheduled | EventState::Paused);
+    Consequence { outcome: outcome_of(end), row, successor: None, skipped: 0, state: is_open.then_some(EventState::Paused) }
 }
 
 fn outcome_of(end: &End) -> Outcome {
@@ -157,7 +163,7 @@ fn row_after(s: &Standing<'_>, end: &End, now: DateTime<Utc>) -> Row {
             if s.attempt >= policy.attempts {
                 return Row::DeadLetter { reason: format!("attempt {} of {} failed", s.attempt, policy.attempts.max(1)) };
             }
-            let due_at = later(now, policy.delay_after(s.attempt, s.jitter));
+            let due_at = later(completion(s, now), policy.delay_after(s.attempt, s.jitter));
             Row::Again { due_at, cause: Cause::Retry, attempt: s.attempt + 1, interruptions: s.interruptions }
         }
         End::Snoozed { until } => {
@@ -194,6 +200,11 @@ fn state_at_the_end(s: &Standing<'_>, row: &Row) -> Option<EventState> {
         (_, EventState::Paused) => completed(is_over && s.by_schedule),
         (_, EventState::Discarded) => None,
     }
+}
+
+/// When the run ended; a clock that was set back since must not make that the future.
+fn completion(s: &Standing<'_>, now: DateTime<Utc>) -> DateTime<Utc> {
+    s.finished_at.min(now)
 }
 
 /// The wait after so many interruptions (from 1), the same on every host.

@@ -92,6 +92,7 @@ fn standing<'a>(wish: &'a NewEvent, state: EventState, by_schedule: bool, others
         interruptions: 0,
         type_retry: None,
         others_left,
+        finished_at: at(NOW),
         jitter: 0x8000_0000,
     }
 }
@@ -207,6 +208,8 @@ fn a_schedule_that_cannot_say_its_next_instant_is_an_error_only_when_asked() {
     assert!(matches!(then.row, Row::DeadLetter { .. }), "a dead letter is kept whatever the schedule says");
     assert_eq!((then.outcome, then.state, then.successor), (Outcome::Failed, Some(EventState::Paused), None));
     let cancelled = standing(&wish, EventState::Cancelled, true, 0);
+    let then = without_successor(&cancelled, &End::Failed { permanent: true }, at(NOW));
+    assert_eq!((then.row, then.state), (Row::Gone, None), "what is over stays over");
     assert!(after_run(&cancelled, &End::Succeeded, at(NOW)).is_ok());
 }
 
@@ -272,6 +275,27 @@ fn what_was_interrupted_waits_longer_each_time_each_at_its_own_moment() {
         let distinct: std::collections::BTreeSet<_> = waits.iter().collect();
         assert!(distinct.len() > 95, "{before}: {} moments of 100", distinct.len());
     }
+}
+
+#[test]
+fn delays_count_from_the_end_of_the_run_however_late_it_is_settled() {
+    let finished_at = at("2027-05-01T10:00:05Z");
+    let settled = |schedule: Schedule, end: &End, finished_at: DateTime<Utc>| {
+        let wish = wish(schedule);
+        after_run(&Standing { finished_at, ..standing(&wish, EventState::Scheduled, true, 0) }, end, at(NOW)).expect("a consequence")
+    };
+    let after = Schedule::After { delay: Duration::from_secs(60) };
+    assert_eq!(settled(after.clone(), &End::Succeeded, finished_at).successor, Some(at("2027-05-01T10:01:05Z")));
+    assert_eq!(settled(after, &End::Succeeded, at("2027-05-01T12:00:00Z")).successor, Some(at("2027-05-01T10:01:20Z")), "no future end");
+    let every = Schedule::Every { step: Duration::from_secs(10), anchor: Some(at(SCHEDULED_FOR)) };
+    let then = settled(every, &End::Succeeded, finished_at);
+    assert_eq!((then.successor, then.skipped), (Some(at("2027-05-01T10:00:30Z")), 2), "a grid goes on from now");
+    let failed = End::Failed { permanent: false };
+    let due = |finished_at| match settled(Schedule::Manual, &failed, finished_at).row {
+        Row::Again { due_at, .. } => due_at,
+        row => panic!("{row:?}"),
+    };
+    assert_eq!(due(at(NOW)) - due(finished_at), TimeDelta::seconds(15));
 }
 
 /// Twelve runs of 100 ms; the first kills the process 50 ms after it starts, and the next process is there a second later.

@@ -30,6 +30,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 mod types;
+mod unreadable;
 mod writer;
 
 use crate::rows::{
@@ -125,8 +126,17 @@ impl Store for Sqlite {
     }
 
     fn claim(&self, lease: &Lease, types: &[TypeId], until: DateTime<Utc>, limit: usize) -> Result<Vec<Occurrence>> {
-        let (lease, types, until) = (lease.clone(), types.to_vec(), micros(until));
-        self.writer.call(limit, move |tx| claim::claim(tx, &lease, &types, until, limit))?.decode()
+        let (lease, types) = (lease.clone(), types.to_vec());
+        let claims = self.writer.call(limit, move |tx| claim::claim(tx, &lease, &types, micros(until), limit))?;
+        let (occurrences, unreadable) = claims.decode();
+        if !unreadable.is_empty() {
+            let rows = unreadable.len();
+            // What can be read was claimed and must reach the caller; the rest is claimed anew after the next attach.
+            if let Err(error) = self.writer.call(rows, move |tx| unreadable::hold(tx, &unreadable, until)) {
+                tracing::error!(rows, %error, "occurrences that cannot be read could not be held");
+            }
+        }
+        Ok(occurrences)
     }
 
     fn give_back(&self, lease: &Lease, claims: &[(OccurrenceId, i64)]) -> Result<()> {
@@ -142,7 +152,8 @@ impl Store for Sqlite {
 
     fn settle(&self, lease: &Lease, ends: &[RunEnd], now: DateTime<Utc>) -> Result<Vec<Settled>> {
         let (lease, ends) = (lease.clone(), ended::columns(ends)?);
-        self.writer.call(ends.len(), move |tx| settle::settle(tx, &lease, &ends, now))
+        let rows = ends.iter().map(|end| 1 + end.follow_ups.len()).sum();
+        self.writer.call(rows, move |tx| settle::settle(tx, &lease, &ends, now))
     }
 
     fn next_due(&self, types: &[TypeId]) -> Result<Option<DateTime<Utc>>> {

@@ -5,7 +5,9 @@
 
 use super::codec::{cause_of, instant, row, small, state_number};
 use super::events::{WISH, WishColumns};
+use super::failure::damaged;
 use super::hosts::{fresh_token, require_current};
+use super::unreadable::Unreadable;
 use super::writer::Tx;
 use crate::error::StoreError;
 use crate::rows::Lease;
@@ -36,7 +38,7 @@ pub(super) struct Claimed {
 pub(super) struct Claims {
     token: i64,
     rows: Vec<Claimed>,
-    wishes: HashMap<i64, WishColumns>,
+    wishes: HashMap<i64, Result<WishColumns>>,
 }
 
 /// Claims up to `limit` rows due by `until`. The limit is shared: each type in turn gets an equal part of what is left, what one does
@@ -105,44 +107,59 @@ fn claim_of_type(tx: &Tx<'_>, host: i64, token: i64, type_id: i64, until: i64, l
     Ok(into.len() - before)
 }
 
-fn wishes_of(tx: &Tx<'_>, rows: &[Claimed]) -> Result<HashMap<i64, WishColumns>> {
+/// The events as text; or the fault of one, which must not hold up the others.
+fn wishes_of(tx: &Tx<'_>, rows: &[Claimed]) -> Result<HashMap<i64, Result<WishColumns>>> {
     let mut select = tx.conn.prepare_cached(&format!("SELECT {WISH} FROM events e JOIN event_types t ON t.id = e.type WHERE e.id = ?1"))?;
     let mut wishes = HashMap::with_capacity(rows.len());
     for row in rows {
         if let std::collections::hash_map::Entry::Vacant(place) = wishes.entry(row.event) {
-            place.insert(select.query_row([row.event], |row| WishColumns::read(row, 0))?);
+            place.insert(match select.query_row([row.event], |row| WishColumns::read(row, 0)) {
+                Ok(columns) => Ok(columns),
+                Err(error @ rusqlite::Error::SqliteFailure(..)) => return Err(error.into()),
+                Err(rusqlite::Error::QueryReturnedNoRows) => Err(damaged("its event or its event type is not there")),
+                Err(error) => Err(damaged(&error.to_string())),
+            });
         }
     }
     Ok(wishes)
 }
 
 impl Claims {
-    /// Parses the events, on the thread of whoever claimed. Each type's own rows by priority, then due instant.
-    pub(super) fn decode(self) -> Result<Vec<Occurrence>> {
-        let mut wishes: HashMap<i64, Arc<NewEvent>> = HashMap::with_capacity(self.wishes.len());
-        for (event, columns) in self.wishes {
-            wishes.insert(event, Arc::new(columns.decode()?));
-        }
-        let mut occurrences = Vec::with_capacity(self.rows.len());
+    /// Parses the events, on the thread of whoever claimed. Each type's own rows by priority, then due instant; and apart, what cannot be
+    /// read.
+    pub(super) fn decode(self) -> (Vec<Occurrence>, Vec<Unreadable>) {
+        let decode = |columns: Result<WishColumns>| columns.and_then(WishColumns::decode).map(Arc::new);
+        let wishes: HashMap<i64, Result<Arc<NewEvent>>> =
+            self.wishes.into_iter().map(|(event, columns)| (event, decode(columns))).collect();
+        let (mut occurrences, mut unreadable) = (Vec::with_capacity(self.rows.len()), Vec::new());
         for row in self.rows {
-            let wish = Arc::clone(&wishes[&row.event]);
-            occurrences.push(Occurrence {
-                id: OccurrenceId { event: EventId(row.event), n: row.n },
-                type_id: TypeId(row.type_id),
-                scheduled_for: instant(row.scheduled_for)?,
-                due_at: instant(row.due_at)?,
-                cause: cause_of(row.cause)?,
-                by_schedule: row.by_schedule,
-                attempt: small(row.attempt)?,
-                interruptions: small(row.interruptions)?,
-                resources_done: super::codec::from_json_or_default(row.resources_done.as_deref())?,
-                token: self.token,
-                priority: wish.priority,
-                wish,
-            });
+            let (event, n) = (row.event, row.n);
+            match wishes[&event].clone().and_then(|wish| row.decode(wish, self.token)) {
+                Ok(occurrence) => occurrences.push(occurrence),
+                Err(error) => unreadable.push(Unreadable { event, n, token: self.token, why: error.message }),
+            }
         }
         occurrences.sort_by_key(|o| (Reverse(o.priority), o.due_at, o.id));
-        Ok(occurrences)
+        (occurrences, unreadable)
+    }
+}
+
+impl Claimed {
+    fn decode(self, wish: Arc<NewEvent>, token: i64) -> Result<Occurrence> {
+        Ok(Occurrence {
+            id: OccurrenceId { event: EventId(self.event), n: self.n },
+            type_id: TypeId(self.type_id),
+            scheduled_for: instant(self.scheduled_for)?,
+            due_at: instant(self.due_at)?,
+            cause: cause_of(self.cause)?,
+            by_schedule: self.by_schedule,
+            attempt: small(self.attempt)?,
+            interruptions: small(self.interruptions)?,
+            resources_done: super::codec::from_json_or_default(self.resources_done.as_deref())?,
+            token,
+            priority: wish.priority,
+            wish,
+        })
     }
 }
 

@@ -18,8 +18,8 @@ use chrono::{DateTime, Utc};
 use rusqlite::OptionalExtension;
 use serde_json::json as object;
 use serde_json::value::RawValue;
-use sexton_core::decide::{Consequence, End, Row, Standing, after_run};
-use sexton_core::{EventId, EventState, NewEvent, OccurrenceId, Outcome, RetryPolicy};
+use sexton_core::decide::{Consequence, Row, Standing, after_run, without_successor};
+use sexton_core::{Cause, EventId, EventState, NewEvent, OccurrenceId, Outcome, Schedule};
 use std::collections::BTreeMap;
 
 type Result<T> = std::result::Result<T, StoreError>;
@@ -96,12 +96,14 @@ fn rows_under(tx: &Tx<'_>, end: &Ended) -> Result<Option<Rows>> {
     Ok(rows.optional()?)
 }
 
-/// What the core says follows; or, if the schedule cannot say, the end as it is and the sentence to pause the event with.
+/// What the core says follows; or, if the schedule cannot say or the rows cannot be read, what follows without it and the sentence to
+/// pause the event with. A run that was is settled whatever its event's row has become: else its whole batch would fail for ever.
 fn decide(rows: &Rows, end: &Ended, now: DateTime<Utc>) -> Result<(Consequence, Option<String>)> {
     // `after_run` reads schedule and retry policy only: the rest of the wish stays unread on the writer's thread.
+    let mut fault = None;
     let wish = NewEvent {
         event_type: String::new(),
-        schedule: from_json(&rows.schedule)?,
+        schedule: unless_damaged(from_json(&rows.schedule), &mut fault).unwrap_or(Schedule::Manual),
         args: RawValue::NULL.to_owned(),
         key: None,
         description: None,
@@ -109,35 +111,32 @@ fn decide(rows: &Rows, end: &Ended, now: DateTime<Utc>) -> Result<(Consequence, 
         resources: Vec::new(),
         labels: BTreeMap::new(),
         priority: 0,
-        retry: rows.retry.as_deref().map(from_json).transpose()?,
+        retry: unless_damaged(rows.retry.as_deref().map(from_json).transpose(), &mut fault).flatten(),
     };
-    let type_retry: Option<RetryPolicy> = rows.type_retry.as_deref().map(from_json).transpose()?;
+    let type_retry = unless_damaged(rows.type_retry.as_deref().map(from_json).transpose(), &mut fault).flatten();
     let standing = Standing {
         wish: &wish,
         state: state_of(rows.event_state)?,
-        cause: cause_of(rows.cause)?,
+        cause: unless_damaged(cause_of(rows.cause), &mut fault).unwrap_or(Cause::Schedule),
         by_schedule: rows.by_schedule,
-        scheduled_for: instant(rows.scheduled_for)?,
-        attempt: small(rows.attempt)?,
-        interruptions: small(rows.interruptions)?,
+        scheduled_for: unless_damaged(instant(rows.scheduled_for), &mut fault).unwrap_or(now),
+        attempt: unless_damaged(small(rows.attempt), &mut fault).unwrap_or(1),
+        interruptions: unless_damaged(small(rows.interruptions), &mut fault).unwrap_or(0),
         type_retry: type_retry.as_ref(),
         others_left: rows.others_left,
+        finished_at: instant(end.finished_at)?,
         jitter: jitter(end.event, end.n, rows.attempt),
     };
-    match after_run(&standing, &end.end, now) {
-        Ok(consequence) => Ok((consequence, None)),
-        Err(refusal) => {
-            let outcome = match end.end {
-                End::Succeeded => Outcome::Succeeded,
-                End::Failed { .. } => Outcome::Failed,
-                End::Snoozed { .. } => Outcome::Snoozed,
-                End::Cancelled => Outcome::Cancelled,
-                End::Interrupted { .. } => Outcome::Interrupted,
-            };
-            let state = Some(EventState::Paused);
-            Ok((Consequence { outcome, row: Row::Gone, successor: None, skipped: 0, state }, Some(refusal.to_string())))
-        }
-    }
+    let consequence = match fault {
+        Some(fault) => Err(fault),
+        None => after_run(&standing, &end.end, now).map_err(|refusal| refusal.to_string()),
+    };
+    Ok(consequence.map_or_else(|why| (without_successor(&standing, &end.end, now), Some(why)), |consequence| (consequence, None)))
+}
+
+/// What was read; or nothing, and the first such fault is kept.
+fn unless_damaged<T>(read: Result<T>, fault: &mut Option<String>) -> Option<T> {
+    read.map_err(|error| fault.get_or_insert(error.message)).ok()
 }
 
 fn conclude(tx: &mut Tx<'_>, lease: &Lease, rows: &Rows, end: &Ended, now: DateTime<Utc>) -> Result<Settled> {
@@ -157,7 +156,7 @@ fn conclude(tx: &mut Tx<'_>, lease: &Lease, rows: &Rows, end: &Ended, now: DateT
         next_due = next_due.or((!held).then_some(at));
     }
     move_event(tx, rows, end, &consequence, no_successor.as_deref())?;
-    if let Some(reason) = no_successor {
+    if let (Some(reason), EventState::Paused) = (no_successor, state) {
         let detail = object!({ "reason": reason, "occurrence": OccurrenceId { event: EventId(end.event), n: end.n } });
         super::audit::add(tx, now, "host", "event.pause", &EventId(end.event).to_string(), &detail)?;
     }
@@ -208,7 +207,10 @@ fn all_done(rows: &Rows, end: &Ended) -> Result<Option<String>> {
     if end.done.is_empty() {
         return Ok(rows.resources_done.clone());
     }
-    let mut done: Vec<String> = from_json_or_default(rows.resources_done.as_deref())?;
+    let Ok(mut done) = from_json_or_default::<Vec<String>>(rows.resources_done.as_deref()) else {
+        // Left as it is: the next claim cannot read it either, and holds it with that reason.
+        return Ok(rows.resources_done.clone());
+    };
     for id in &end.done {
         if !done.contains(id) {
             done.push(id.clone());

@@ -1,5 +1,6 @@
 //! SQLite under the conformance suite, in memory and in a file; and what only a file can show.
 
+mod damaged;
 mod file;
 mod full;
 mod killed;
