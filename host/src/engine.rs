@@ -4,6 +4,7 @@
 //! run has a slot in the flight record until its settlement is durable.
 
 pub mod act;
+pub mod ahead;
 pub mod alter;
 pub mod calls;
 pub mod claimer;

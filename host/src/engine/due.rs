@@ -6,7 +6,7 @@
 use chrono::{DateTime, Utc};
 use sexton_core::{EventId, Occurrence, OccurrenceId, TypeId};
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// An occurrence with its fencing number: what it takes to give it back.
 pub type Claim = (OccurrenceId, i64);
@@ -75,6 +75,36 @@ impl DueQueue {
     /// Types of which something is due.
     pub fn ready_types(&self) -> Vec<TypeId> {
         self.ready.keys().copied().collect()
+    }
+
+    /// How many of a type are due.
+    #[must_use]
+    pub fn ready_of(&self, of: TypeId) -> usize {
+        self.ready.get(&of).map_or(0, BTreeMap::len)
+    }
+
+    /// From how many on that are due a type has enough, if `all` types together may have so many.
+    #[must_use]
+    pub fn crowd(&self, all: usize) -> usize {
+        (all / self.ready.len().max(1)).max(1)
+    }
+
+    /// Types of which enough is due: all others together have less than `all`.
+    #[must_use]
+    pub fn crowded(&self, all: usize) -> HashSet<TypeId> {
+        let enough = self.crowd(all);
+        self.ready.iter().filter(|(_, lane)| lane.len() >= enough).map(|(of, _)| *of).collect()
+    }
+
+    /// Takes out the last that are due of a type, so that `keep` are left.
+    pub fn trim(&mut self, of: TypeId, keep: usize) -> Vec<Claim> {
+        let Some(lane) = self.ready.get_mut(&of) else { return Vec::new() };
+        let mut taken = Vec::new();
+        while lane.len() > keep.max(1) {
+            taken.extend(lane.pop_last().map(|(_, o)| (o.id, o.token)));
+        }
+        self.ready_len -= taken.len();
+        taken
     }
 
     /// The key of the first that is due of a type.
@@ -195,6 +225,24 @@ mod tests {
         assert_eq!((queue.len(), queue.ready_len()), (1, 1));
         assert_eq!(queue.take_ready(TypeId(2)), [(OccurrenceId { event: EventId(2), n: 1 }, 7)]);
         assert_eq!((queue.len(), queue.ready_len(), queue.take_all().len()), (0, 0, 0));
+    }
+
+    #[test]
+    fn a_type_has_enough_by_its_share_and_gives_back_its_last() {
+        let mut queue = DueQueue::default();
+        for event in 1..=10 {
+            queue.push(occurrence(event, 1, 5, 0));
+        }
+        queue.push(occurrence(11, 2, 5, 0));
+        queue.push(occurrence(12, 1, 60, 0));
+        queue.ripen(at(10));
+        assert_eq!((queue.ready_of(TypeId(1)), queue.ready_of(TypeId(2)), queue.ready_of(TypeId(3))), (10, 1, 0));
+        assert_eq!(queue.crowded(20), [TypeId(1)].into(), "ten is the half of twenty");
+        assert!(queue.crowded(22).is_empty());
+        assert_eq!(queue.crowded(0).len(), 2, "a share is never nothing");
+        let given_back: Vec<i64> = queue.trim(TypeId(1), 8).into_iter().map(|(id, _)| id.event.0).collect();
+        assert_eq!((given_back, queue.ready_len(), queue.len()), (vec![10, 9], 9, 10));
+        assert!(queue.trim(TypeId(3), 0).is_empty());
     }
 
     #[test]

@@ -39,6 +39,10 @@ pub const HORIZON: Duration = Duration::from_secs(2);
 pub const CLAIMED: usize = 4_096;
 /// On top of [`CLAIMED`]: what is due already is claimed even when the horizon is full.
 pub const CLAIMED_URGENT: usize = 1_024;
+/// By one claim, at most: between two of them it is seen which types have enough.
+pub const CLAIMED_AT_ONCE: usize = 1_024;
+/// Claimed and not started, types that have enough included: beyond that, these give back.
+pub const HELD: usize = 4 * CLAIMED;
 /// Settled in one transaction, at most.
 pub const SETTLED_AT_ONCE: usize = 1_000;
 /// An action that has not answered by then is asked to stop.

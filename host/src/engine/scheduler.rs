@@ -4,25 +4,19 @@
 //! disk; an idle scheduler is in one `poll`; after an event was frozen nothing old of it starts.
 
 use crate::clock;
+use crate::engine::ahead;
 use crate::engine::claimer::{Brought, Errand};
 use crate::engine::due::{Claim, DueQueue};
-use crate::engine::limits::{CLAIMED, CLAIMED_URGENT, HORIZON};
 use crate::engine::shared::Shared;
 use crate::engine::wake::Wake;
 use chrono::{DateTime, Utc};
-use sexton_core::{EventId, OccurrenceId};
+use sexton_core::{EventId, OccurrenceId, TypeId};
 use sexton_store::StoreError;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::Duration;
 
-/// With nothing known to come, the store is asked again after so long.
-const RECHECK: Duration = Duration::from_secs(60);
-/// What is due so much later is claimed now, together with the rest of the horizon: at most one claim in that time under a steady stream.
-const AHEAD: Duration = Duration::from_secs(1);
-/// A claim with a full horizon takes what is due by then.
-const URGENT: Duration = Duration::from_millis(20);
 /// First and greatest wait after a claim that failed.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(15));
 
@@ -79,13 +73,15 @@ pub struct Scheduler {
     /// Thawed while a claim was out: what that claim brings of them may be old.
     suspects: HashSet<EventId>,
     /// The earliest instant at which something unclaimed is known, or suspected, to be due.
-    unclaimed: Option<DateTime<Utc>>,
-    claiming: bool,
+    pub(super) unclaimed: Option<DateTime<Utc>>,
+    pub(super) claiming: bool,
+    /// Types that the last look left out of its claim because enough of them is due and waits for room.
+    pub(super) left_out: HashSet<TypeId>,
     backoff: Duration,
     /// No claim before that boot time.
-    not_before: Duration,
-    recheck_at: Duration,
-    stop: Option<Option<Sender<()>>>,
+    pub(super) not_before: Duration,
+    pub(super) recheck_at: Duration,
+    pub(super) stop: Option<Option<Sender<()>>>,
 }
 
 impl Scheduler {
@@ -101,9 +97,10 @@ impl Scheduler {
             suspects: HashSet::new(),
             unclaimed: Some(clock::now()),
             claiming: false,
+            left_out: HashSet::new(),
             backoff: BACKOFF.0,
             not_before: Duration::ZERO,
-            recheck_at: clock::boot_time() + RECHECK,
+            recheck_at: clock::boot_time() + ahead::RECHECK,
             stop: None,
         }
     }
@@ -179,7 +176,7 @@ impl Scheduler {
         self.expect_due(Some(clock::now()));
     }
 
-    fn expect_due(&mut self, at: Option<DateTime<Utc>>) {
+    pub(super) fn expect_due(&mut self, at: Option<DateTime<Utc>>) {
         self.unclaimed = match (self.unclaimed, at) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
@@ -214,66 +211,6 @@ impl Scheduler {
                 self.expect_due(Some(clock::now()));
             }
         }
-    }
-
-    /// Sends the claimer if something may be due soon and there is room for it.
-    fn claim_ahead(&mut self, now: DateTime<Utc>) {
-        let boot = clock::boot_time();
-        if boot >= self.recheck_at {
-            self.recheck_at = boot + RECHECK;
-            self.expect_due(Some(now));
-        }
-        if self.claiming || boot < self.not_before {
-            return;
-        }
-        let Some(due) = self.unclaimed else { return };
-        let (until, limit) = match self.look_at(due) {
-            Some((at, ahead)) if at <= now => {
-                if ahead {
-                    (clock::later(now, HORIZON), CLAIMED)
-                } else {
-                    (clock::later(now, URGENT), CLAIMED + CLAIMED_URGENT)
-                }
-            }
-            _ => return,
-        };
-        self.unclaimed = None;
-        let snapshot = self.shared.registry.now();
-        let types = {
-            let rows = self.shared.table.rows();
-            let served = snapshot.by_id.values().filter(|t| t.serving.as_ref().is_some_and(|s| rows.is_open(s.generation)));
-            served.map(|t| t.id).collect::<Vec<_>>()
-        };
-        if types.is_empty() {
-            // Whoever serves next says so.
-            return;
-        }
-        self.recheck_at = boot + RECHECK;
-        self.claiming = self.errands.send(Errand::Claim { types, until, limit: limit - self.queue.len() }).is_ok();
-    }
-
-    /// When to claim what is due then, and whether there is room for the whole horizon. `None`: no room at all.
-    fn look_at(&self, due: DateTime<Utc>) -> Option<(DateTime<Utc>, bool)> {
-        if self.queue.len() <= CLAIMED / 2 {
-            return Some((due - AHEAD, true));
-        }
-        let room = self.queue.len() < CLAIMED + CLAIMED_URGENT && self.queue.ready_len() < CLAIMED_URGENT;
-        room.then_some((due, false))
-    }
-
-    /// When there is something to do next, if nobody rings.
-    fn next_look(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        if self.stop.is_some() {
-            return None;
-        }
-        let boot = clock::boot_time();
-        let at_boot = |at: Duration| clock::later(now, at.saturating_sub(boot));
-        let claim = match self.unclaimed {
-            Some(due) if !self.claiming => self.look_at(due).map(|(at, _)| at.max(at_boot(self.not_before))),
-            _ => None,
-        };
-        let recheck = (!self.claiming).then(|| at_boot(self.recheck_at).max(at_boot(self.not_before)));
-        [self.queue.next_at(), claim, recheck].into_iter().flatten().min()
     }
 
     pub(super) fn give_back(&self, claims: Vec<Claim>) {

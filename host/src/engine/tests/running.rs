@@ -197,6 +197,29 @@ fn a_slow_generation_takes_no_more_than_it_said_and_does_not_hold_others() {
 }
 
 #[test]
+fn a_type_with_thousands_due_and_no_room_does_not_hold_others() {
+    let rig = Rig::new();
+    let hung: Vec<Generation> = (1..=2).map(|number| Generation::new(&rig, number, 8, |_| Does::Holds)).collect();
+    let quick = Generation::succeeding(&rig, 3);
+    rig.serve(&[("a.a", None), ("b.b", None), ("c.c", None)]);
+    let due = |of: &str, many: usize| {
+        let events = (0..many).map(|_| event(of, once(in_ms(0)))).collect();
+        rig.engine.schedule(events, &rig.by).unwrap();
+    };
+    due("a.a", 5_000);
+    due("b.b", 700);
+    rig.serve(&[("a.a", Some(&hung[0].serving)), ("b.b", Some(&hung[1].serving)), ("c.c", Some(&quick.serving))]);
+    hung.iter().for_each(|g| g.until("eight have started", |seen| seen.ran.len() == 8));
+    for rounds in 1..=3 {
+        due("c.c", 50);
+        until("the quick ones ran", || rig.store.counts().unwrap().runs == 50 * rounds);
+    }
+    assert!(hung.iter().all(|g| g.ran().len() == 8));
+    hung.iter().for_each(Generation::release);
+    until("all ran", || rig.store.counts().unwrap().runs == 5_850);
+}
+
+#[test]
 fn what_is_due_at_once_starts_by_priority() {
     let rig = Rig::with_slots(1);
     let order = Arc::new(Mutex::new(Vec::new()));
