@@ -29,12 +29,16 @@ impl Bell {
     }
 }
 
+/// How the timer is set: the system call, but for tests.
+type Set = fn(&OwnedFd, TimerfdTimerFlags, &Itimerspec) -> Result<Itimerspec, Errno>;
+
 /// The waiter's side; one thread has it.
 #[derive(Debug)]
 pub struct Wake {
     bell: Arc<Bell>,
     timer: OwnedFd,
     armed: Option<DateTime<Utc>>,
+    set: Set,
 }
 
 impl Wake {
@@ -42,7 +46,12 @@ impl Wake {
     pub fn new() -> io::Result<Self> {
         let fd = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         let timer = timerfd_create(TimerfdClockId::Realtime, TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK)?;
-        Ok(Self { bell: Arc::new(Bell { fd, rung: AtomicBool::new(false) }), timer, armed: None })
+        Ok(Self {
+            bell: Arc::new(Bell { fd, rung: AtomicBool::new(false) }),
+            timer,
+            armed: None,
+            set: |timer, flags, at| timerfd_settime(timer, flags, at),
+        })
     }
 
     /// The bell, to be handed around.
@@ -63,8 +72,8 @@ impl Wake {
 
     /// Waits for a ring or for the wall clock to show `until`; true if the clock was set meanwhile.
     pub fn wait(&mut self, until: Option<DateTime<Utc>>) -> io::Result<bool> {
-        if until != self.armed {
-            self.arm(until)?;
+        if until != self.armed && self.arm(until)? {
+            return Ok(true);
         }
         let mut fds = [PollFd::new(&self.bell.fd, PollFlags::IN), PollFd::new(&self.timer, PollFlags::IN)];
         match poll(&mut fds, None) {
@@ -82,7 +91,8 @@ impl Wake {
         Ok(false)
     }
 
-    fn arm(&mut self, until: Option<DateTime<Utc>>) -> io::Result<()> {
+    /// Sets the timer; true if the clock was set since it was set last.
+    fn arm(&mut self, until: Option<DateTime<Utc>>) -> io::Result<bool> {
         let zero = Timespec { tv_sec: 0, tv_nsec: 0 };
         // Zero would disarm: an instant at or before the epoch is long past, and one nanosecond is too.
         let at = until.map_or(zero, |t| match t.timestamp() {
@@ -90,9 +100,14 @@ impl Wake {
             _ => Timespec { tv_sec: 0, tv_nsec: 1 },
         });
         let flags = TimerfdTimerFlags::ABSTIME | TimerfdTimerFlags::CANCEL_ON_SET;
-        timerfd_settime(&self.timer, flags, &Itimerspec { it_interval: zero, it_value: at })?;
+        let set = match (self.set)(&self.timer, flags, &Itimerspec { it_interval: zero, it_value: at }) {
+            Ok(_) => false,
+            // Linux sets the timer all the same, and says in this way what a read would have said.
+            Err(Errno::CANCELED) => true,
+            Err(e) => return Err(e.into()),
+        };
         self.armed = until;
-        Ok(())
+        Ok(set)
     }
 }
 
@@ -111,6 +126,20 @@ mod tests {
         }
         wake.wait(Some(DateTime::UNIX_EPOCH)).expect("the epoch is past");
         wake.wait(Some(until)).expect("an instant that was waited for before is past too");
+    }
+
+    #[test]
+    fn a_clock_that_was_set_before_the_timer_is_said_and_the_timer_goes() {
+        let mut wake = Wake::new().expect("a timer");
+        wake.set = |timer, flags, at| timerfd_settime(timer, flags, at).and(Err(Errno::CANCELED));
+        let until = clock::later(clock::now(), Duration::from_millis(20));
+        assert!(wake.wait(Some(until)).expect("no failure"), "the clock was set");
+        wake.set = |_, _, _| panic!("it is armed already");
+        while clock::now() < until {
+            assert!(!wake.wait(Some(until)).expect("a wait"), "said once");
+        }
+        wake.set = |_, _, _| Err(Errno::INVAL);
+        assert!(wake.wait(Some(DateTime::UNIX_EPOCH)).is_err(), "any other failure is one");
     }
 
     #[test]
