@@ -46,6 +46,7 @@ pub struct Brought {
 /// Runs errands until `End`.
 pub fn run(shared: &Shared, errands: &Receiver<Errand>, door: &Door) {
     let mut owed: Vec<Claim> = Vec::new();
+    let mut late = false;
     loop {
         let errand = if owed.is_empty() { errands.recv().map_err(|_| RecvTimeoutError::Disconnected) } else { errands.recv_timeout(AGAIN) };
         match errand {
@@ -65,6 +66,11 @@ pub fn run(shared: &Shared, errands: &Receiver<Errand>, door: &Door) {
             }
         }
         give_back(shared, &mut owed);
+        if late && owed.is_empty() {
+            // Whoever sent for it has looked in vain since.
+            let _ = door.send(Message::Due(clock::now()));
+        }
+        late = !owed.is_empty();
     }
 }
 

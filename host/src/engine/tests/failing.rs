@@ -129,6 +129,27 @@ fn claims_that_fail_are_tried_again() {
 }
 
 #[test]
+fn what_is_given_back_late_is_looked_for_again() {
+    let store = Failing::new();
+    let rig = Rig::on(Arc::clone(&store) as Arc<dyn Store>, 5);
+    let held = Arc::clone(&store);
+    // The disk fails between the claim and the refusal of a generation that is replaced meanwhile.
+    let old = Generation::new(&rig, 1, 8, move |_| {
+        held.fails(Some(StoreError::new(ErrorKind::Full, "no space left on the device")));
+        Does::Refuses
+    });
+    rig.serve(&[("a.a", Some(&old.serving))]);
+    let id = rig.schedule(event("a.a", once(in_ms(0))));
+    until("a giving back was refused", || store.refused.load(Ordering::SeqCst) >= 1);
+    let new = Generation::succeeding(&rig, 2);
+    rig.serve(&[("a.a", Some(&new.serving))]);
+    rig.engine.registry_changed();
+    until("the claimer has looked in vain", || rig.store.next_due(&[rig.registry.now().types["a.a"].id]).unwrap().is_none());
+    store.fails(None);
+    until("it ran", || rig.outcomes(id) == [Outcome::Succeeded]);
+}
+
+#[test]
 fn a_stop_with_a_full_disk_ends_and_leaves_the_rest_to_the_next_start() {
     let store = Failing::new();
     let rig = Rig::on(Arc::clone(&store) as Arc<dyn Store>, 5);
