@@ -252,12 +252,7 @@ async fn leave(config: &Config, rooms: &Shared, stops: Stops, signals: &mut Sign
     }
     tracing::warn!("told again: runs under way are asked to stop now");
     let engine = rooms.engine.clone();
-    tokio::task::spawn_blocking(move || {
-        for run in engine.in_flight() {
-            // One that has just ended needs no asking.
-            let _ = engine.cancel_run(run.occurrence);
-        }
-    });
+    tokio::task::spawn_blocking(move || engine.ask_to_stop());
     tokio::select! {
         _ = &mut stopping => return,
         () = signals.next() => {}

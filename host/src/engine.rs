@@ -206,9 +206,16 @@ impl Engine {
                 .remedy("`sexton run list` shows the runs that ended; `sexton event cancel` ends an event that waits"));
         };
         running.cancelling = true;
+        // Also if the host had asked it before: somebody wants its work undone.
+        running.stopped = false;
         // A generation that is gone says so itself, and its runs are interrupted.
         let _ = running.serving.orders.send(Order::Cancel { run: *number });
         Ok(())
+    }
+
+    /// Asks every run to stop because the host does: one that obeys is to run again at the next start.
+    pub fn ask_to_stop(&self) {
+        stop::ask_to_stop(&self.shared);
     }
 
     /// Calls an action and waits for it (at most ten minutes); answers the ids of events that it scheduled.

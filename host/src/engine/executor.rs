@@ -3,8 +3,9 @@
 //! It runs on the scheduler's thread and waits for nothing. What must hold: a slot of the flight record is filled before a run is handed over;
 //! what cannot be handed over keeps its place, or is given back if nobody serves it.
 
+use crate::clock;
 use crate::engine::scheduler::Scheduler;
-use crate::engine::settler;
+use crate::engine::settler::{self, Ending};
 use crate::engine::table::{Phase, Running};
 use crate::registry::{Serving, Snapshot};
 use chrono::{DateTime, Utc};
@@ -108,29 +109,40 @@ impl Scheduler {
         if orders.is_empty() {
             return;
         }
-        let refused = self.shared.table.rows().hand_over(serving.generation, runs);
         let numbers: Vec<u64> = orders.iter().map(|o| o.run).collect();
-        let runs = match refused {
-            Err(runs) => runs.into_iter().map(|(_, run)| run).collect(),
-            Ok(()) if serving.orders.send(Order::Run(orders)).is_ok() => return,
-            Ok(()) => {
-                tracing::warn!(plugin = serving.plugin, generation = serving.generation, "the generation takes no orders any more");
-                let mut rows = self.shared.table.rows();
-                rows.close(serving.generation);
-                numbers.into_iter().filter_map(|n| rows.take_unstarted(n)).collect::<Vec<_>>()
+        match self.shared.table.rows().hand_over(serving.generation, runs) {
+            Err(runs) => {
+                for (_, run) in runs {
+                    self.shared.flight.free(run.slot);
+                    self.queue.push(run.occurrence);
+                }
+                return;
             }
-        };
-        for run in runs {
-            self.shared.flight.free(run.slot);
-            self.queue.push(run.occurrence);
+            Ok(()) if serving.orders.send(Order::Run(orders)).is_ok() => return,
+            Ok(()) => {}
         }
+        tracing::warn!(plugin = serving.plugin, generation = serving.generation, "the generation takes no orders any more");
+        self.shared.table.rows().close(serving.generation);
+        self.take_back(numbers);
     }
 
     /// Takes back runs that never started: those to start again, and those whose event was altered meanwhile, which only the store may
     /// place. Their generation gets nothing more.
     pub(super) fn release_unstarted(&self, numbers: Vec<u64>) -> (Vec<Occurrence>, Vec<Occurrence>) {
         let mut rows = self.shared.table.rows();
-        let taken: Vec<Running> = numbers.into_iter().filter_map(|number| rows.take_unstarted(number)).collect();
+        let mut taken: Vec<Running> = Vec::new();
+        for number in numbers {
+            // Somebody cancelled it: that is its end, wherever it would have started.
+            if rows.runs.get(&number).is_some_and(|r| r.phase == Phase::Handed && r.cancelling && !r.stopped) {
+                if let Some(run) = rows.end(number) {
+                    let end = settler::cancelled_unstarted(run, clock::now());
+                    // Without a settler the slot stays filled, and the next start resolves it.
+                    let _ = self.shared.endings.send(Ending::Run(number, Box::new(end)));
+                }
+            } else {
+                taken.extend(rows.take_unstarted(number));
+            }
+        }
         for run in &taken {
             rows.close(run.serving.generation);
             self.shared.flight.free(run.slot);

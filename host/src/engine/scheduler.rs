@@ -220,7 +220,7 @@ impl Scheduler {
         }
     }
 
-    fn take_back(&mut self, runs: Vec<u64>) {
+    pub(super) fn take_back(&mut self, runs: Vec<u64>) {
         let (mut again, mut back) = self.release_unstarted(runs);
         if self.stop.is_some() {
             back.append(&mut again);

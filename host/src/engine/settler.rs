@@ -191,6 +191,12 @@ pub fn cut_short(run: &mut Running, why: &str, counts: bool, now: DateTime<Utc>)
     RunEnd { error: Some(why.to_owned()), started_at: run.entered_at, ..blank_end(run, End::Interrupted { counts }, now) }
 }
 
+/// What is to be settled of a run that somebody cancelled before a thread entered it.
+pub fn cancelled_unstarted(run: &mut Running, now: DateTime<Utc>) -> RunEnd {
+    run.follow_ups.clear();
+    RunEnd { error: Some("it was cancelled before it started".to_owned()), ..blank_end(run, End::Cancelled, now) }
+}
+
 fn blank_end(run: &Running, end: End, finished_at: DateTime<Utc>) -> RunEnd {
     RunEnd {
         occurrence: run.occurrence.id,

@@ -7,6 +7,7 @@ use crate::engine::inbound;
 use crate::engine::scheduler::Message;
 use crate::engine::settler::Ending;
 use crate::engine::shared::Shared;
+use crate::engine::table::Phase;
 use parking_lot::Mutex;
 use sexton_loader::seam::Order;
 use std::sync::Arc;
@@ -44,7 +45,11 @@ pub fn stop(shared: &Shared, duties: Duties, drain: Duration, grace: Duration, l
     if !shared.table.wait_until(Instant::now() + drain, nothing_runs) {
         ask_to_stop(shared);
         if !shared.table.wait_until(Instant::now() + grace, nothing_runs) {
-            let left: Vec<u64> = shared.table.rows().under_way().map(|(number, _)| number).collect();
+            let (unstarted, left) = left_over(shared);
+            if !unstarted.is_empty() {
+                // Without a scheduler their slots stay filled, and the next start resolves them.
+                let _ = shared.door.send(Message::Unstarted(unstarted));
+            }
             tracing::warn!(runs = left.len(), "runs did not end in time: they are interrupted and run again at the next start");
             inbound::cut_short(shared, left, "the host stopped before it ended", false);
         }
@@ -53,13 +58,23 @@ pub fn stop(shared: &Shared, duties: Duties, drain: Duration, grace: Duration, l
     end(shared, duties, settled);
 }
 
-fn ask_to_stop(shared: &Shared) {
-    for (number, running) in &mut shared.table.rows().runs {
-        running.cancelling = true;
-        running.stopped = true;
+/// Asks every run to end because the host does. What somebody had cancelled before stays cancelled.
+pub fn ask_to_stop(shared: &Shared) {
+    for (number, running) in shared.table.rows().runs.iter_mut().filter(|(_, r)| r.phase != Phase::Ended) {
+        if !running.cancelling {
+            running.cancelling = true;
+            running.stopped = true;
+        }
         // A generation that is gone reports so by itself.
         let _ = running.serving.orders.send(Order::Cancel { run: *number });
     }
+}
+
+/// What has not ended: first what no thread has entered, then what one has.
+fn left_over(shared: &Shared) -> (Vec<u64>, Vec<u64>) {
+    let rows = shared.table.rows();
+    let of = |phase| rows.under_way().filter(move |(_, running)| running.phase == phase).map(|(number, _)| number).collect();
+    (of(Phase::Handed), of(Phase::Entered))
 }
 
 fn end(shared: &Shared, duties: Duties, settled: bool) {

@@ -183,6 +183,8 @@ pub enum Does {
     Queues,
     /// Takes it and starts nothing.
     Sits,
+    /// Starts, and ends neither by itself nor when it is asked to.
+    Deaf,
     /// Refuses it, as a draining one does.
     Refuses,
 }
@@ -333,7 +335,7 @@ impl Worker {
                     self.report(Report::Done(vec![ended(run, JobEnd::Succeeded, now)]));
                 }
             }
-            Does::Sits | Does::Refuses => {}
+            Does::Sits | Does::Deaf | Does::Refuses => {}
         }
         self.see(|seen| seen.ran.push(order));
     }
