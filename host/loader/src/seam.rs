@@ -14,7 +14,8 @@ use sexton_plugin_api::wire::{ActOrder, Batch, CallRefusal, EntryFailure, HostCa
 pub enum Order {
     /// Call `load`. Answered by `Loaded`.
     Load(LoadOrder),
-    /// Run these. Each is answered by `Started` and `Done`.
+    /// Run these. Each is answered by `Started` and `Done`; by `Done` alone if it was cancelled before a thread took it; by `Refused` if it
+    /// never will be taken.
     Run(Vec<RunOrder>),
     /// Call an action. Answered by `Acted`.
     Act(ActOrder),
@@ -34,7 +35,7 @@ pub enum Order {
         /// What to say.
         answer: Result<Value, CallRefusal>,
     },
-    /// Ask a run or action to stop.
+    /// Ask a run or action to stop. A run that had not started is answered by `Done` as cancelled, without `Started`: no plugin code ran.
     Cancel {
         /// Which.
         run: u64,
@@ -43,9 +44,11 @@ pub enum Order {
     Activate,
     /// Send log records from this level on: 0 = none, 1 = error … 5 = trace.
     LogLevel(u8),
-    /// Take no new runs; when the running have ended, report `Quiescent`.
+    /// Take no new runs, hand back what is queued and not started as `Refused`, and when the running have ended report `Quiescent`.
     Drain,
-    /// Call `unload` (after `Quiescent`), end the threads, close the image, report `Gone`.
+    /// Call `unload`, end the threads, close the image, report `Gone`. To be sent after `Quiescent`, also to a generation that is given up:
+    /// sent while something runs, `Gone` comes at once (memory lingering) and how those runs end is lost. The sender of the orders is to
+    /// be kept until `Gone`: dropping it is `Drain` and `Unload`, and nobody is left to answer the plugin's calls.
     Unload,
 }
 
@@ -54,7 +57,7 @@ pub enum Order {
 pub enum Report {
     /// `load` returned; or the image was refused. After an `Err` comes `Gone`.
     Loaded(Result<Batch, Rejection>),
-    /// A thread entered the job.
+    /// A thread entered the job. Not said of a run that was cancelled before.
     Started {
         /// Which.
         run: u64,
@@ -63,7 +66,7 @@ pub enum Report {
     },
     /// Runs that ended.
     Done(Vec<Ended>),
-    /// Runs that came after `Drain`: never started, to be handed to somebody else.
+    /// Runs that came after `Drain` or were still queued when it came: never started, to be handed to somebody else.
     Refused(Vec<u64>),
     /// An action ended.
     Acted {

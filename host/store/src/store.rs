@@ -20,8 +20,9 @@ pub trait Store: Send + Sync {
     /// open). After: the epoch is raised, so settlements of earlier lives of this host are `lost`.
     fn attach(&self, name: &str, now: DateTime<Utc>) -> Result<Lease>;
 
-    /// Resolves every claim of earlier epochs of this host. Those in `aborted` get a run `interrupted`, one interruption more and are
-    /// due again (or a dead letter past the poison limit); all others are given back: no run, no attempt. Answers how many of each.
+    /// Resolves every claim of earlier epochs of this host. Those in `aborted` get a run `interrupted`, one interruption more (it counts
+    /// towards poison) and are due again a while later (or a dead letter past the poison limit); all others are given back as
+    /// [`Store::give_back`] does: no run, no attempt. Answers how many of each.
     fn recover(&self, lease: &Lease, aborted: &[Aborted], now: DateTime<Utc>) -> Result<(i64, i64)>;
 
     /// Stores events with their first occurrences, all or nothing, durable on return. Refused if a key is in use (`INP008`, names the
@@ -30,23 +31,27 @@ pub trait Store: Send + Sync {
     fn schedule(&self, lease: &Lease, intentions: &[Intention], by: &Actor, now: DateTime<Utc>) -> Result<()>;
 
     /// Claims up to `limit` occurrences due at or before `until`, for each type of `types` in turn so that none takes more than its
-    /// share, highest priority then earliest first. After: they carry this host and a fresh token. Unserved types cost nothing.
+    /// share, highest priority then earliest first. After: they carry this host and a fresh token. Unserved types cost nothing. Rows that
+    /// cannot be read are left out and their events paused, with the fault as the reason.
     fn claim(&self, lease: &Lease, types: &[TypeId], until: DateTime<Utc>, limit: usize) -> Result<Vec<Occurrence>>;
 
-    /// Gives claims back unstarted: no run, no attempt. A stale token is passed over.
+    /// Gives claims back unstarted: no run, no attempt. A stale token is passed over. Where a row goes is said by its event's state of
+    /// now: held if it is paused, deleted if it is cancelled, else back into the due order at its old instant.
     fn give_back(&self, lease: &Lease, claims: &[(OccurrenceId, i64)]) -> Result<()>;
 
     /// Settles ends of runs in one transaction, in order: the run recorded, the row removed or due again, successor and follow-ups
     /// stored, event state and counters moved, as `sexton_core::decide::after_run` says with the rows of that moment. A stale token or
-    /// epoch records the run as `lost` and changes nothing else. An error settles nothing.
+    /// epoch records the run as `lost` and changes nothing else. An event whose row cannot be read, or whose schedule cannot say its next
+    /// instant, is paused with the reason; its run stands. An error settles nothing.
     fn settle(&self, lease: &Lease, ends: &[RunEnd], now: DateTime<Utc>) -> Result<Vec<Settled>>;
 
     /// The earliest due instant of an unclaimed occurrence of these types.
     fn next_due(&self, types: &[TypeId]) -> Result<Option<DateTime<Utc>>>;
 
     /// Changes one event. Tokens of its claimed occurrences are bumped, but not of those in `running`: they settle normally. Refused
-    /// (`INP009` no such event, `INP010` state does not allow it, named). `Resume` and `Edit` re-plan from `now` on and count what was
-    /// missed as skipped. After: the event as stored.
+    /// (`INP009` no such event, `INP010` state does not allow it, named). `Resume` lets the held rows go on as they are: the one that the
+    /// schedule gave runs, late if its instant is over, for all that was missed; its settlement counts the rest as skipped. `Edit`
+    /// of the schedule re-plans from `now` on and counts what was missed as skipped. After: the event as stored.
     fn alter(&self, lease: &Lease, id: EventId, change: &Change, running: &[OccurrenceId], by: &Actor, now: DateTime<Utc>)
     -> Result<Event>;
 
@@ -64,7 +69,9 @@ pub trait Store: Send + Sync {
     /// A number for a new generation of `plugin` (made known if new), never given before.
     fn new_generation(&self, plugin: &str, digest: &str, now: DateTime<Utc>) -> Result<i64>;
     /// Publishes a batch, all or nothing: each type becomes owned by `plugin` (`host` for built-ins) with its schema and policy;
-    /// standing events (ids given) are stored. Refused if another plugin owns one of the types (`PLG031`, both named). After: the
+    /// standing events (ids given) are stored. An occurrence of a replaced standing event that is claimed by then keeps its claim, as
+    /// nobody here knows whether it runs: it runs once more with the arguments it was claimed with, and whoever hands it to the new
+    /// code has to expect that. Refused if another plugin owns one of the types (`PLG031`, both named). After: the
     /// rows of the types, in the order of `offers`.
     #[expect(clippy::too_many_arguments, reason = "one transaction says all of it; a struct would only name the same eight things again")]
     fn publish(

@@ -21,6 +21,7 @@ pub const THEMES: &[Theme] = &[
     ("settle: a stale epoch is lost", stale_epoch),
     ("settle: follow-ups come with success only", follow_ups),
     ("settle: a batch is all or nothing", all_or_nothing),
+    ("settle: a delay counts from the end of the run", late_settlement),
     ("settle: a successor that cannot be computed pauses the event", no_successor),
     ("settle: an ordinal is never given twice", ordinals),
     ("settle: listing runs", listing),
@@ -206,6 +207,13 @@ fn all_or_nothing(ground: &Ground) {
     let settled = ground.store.settle(&ground.lease, &ends, at(11)).unwrap();
     assert!(settled.iter().all(|s| s.state == EventState::Completed), "the claims still held: {settled:?}");
     ground.check_counts();
+}
+
+fn late_settlement(ground: &Ground) {
+    ground.schedule(wish(Schedule::After { delay: std::time::Duration::from_secs(60) }));
+    let end = ground.end(&ground.claim_one(60), End::Succeeded, 70);
+    let settled = ground.store.settle(&ground.lease, &[end], at(100)).unwrap().remove(0);
+    assert_eq!(settled.next_due, Some(at(130)), "the store could not write for half a minute");
 }
 
 fn no_successor(ground: &Ground) {

@@ -106,7 +106,8 @@ fn is_same_schedule(stored: &Stored, declared: &EventRow, now: DateTime<Utc>) ->
 }
 
 /// Writes the declaration over the stored event, which keeps its id, its runs and its ordinals, and stays paused if it is. What is
-/// claimed counts as running: nobody here knows better.
+/// claimed counts as running, as nobody here knows better: voiding the claim of a run would lose its end and run it twice, so an
+/// occurrence that is only claimed runs once more with the arguments it was claimed with.
 fn replace(tx: &mut Tx<'_>, stored: &Stored, declared: &EventRow, now: DateTime<Utc>) -> Result<()> {
     if !is_same_schedule(stored, declared, now)?
         && let Some(mut head) = Head::read(tx, stored.id)?
