@@ -252,7 +252,7 @@ impl Supervisor {
     fn ask(&self, what: What, cause: Cause, by: &Actor) -> Answer {
         let (reply, answer) = channel();
         let asker = Asker { by: by.clone(), cause, reply: Some(reply) };
-        let verb = Verb { what, asker, expires: None };
+        let verb = Verb { what, asker, expires: None, arrived: None };
         self.door.send(Message::Verb(verb)).map_err(|_| problem::stopped_duty("supervisor"))?;
         let view = answer.recv().unwrap_or_else(|_| Err(problem::stopped_duty("supervisor")))?;
         let mut counted = self.shared.with_counts(vec![view]);

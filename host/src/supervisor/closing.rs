@@ -91,6 +91,8 @@ impl Keeper {
             plugin.past.pop_front();
         }
         match retiring.copy {
+            // Its code is still mapped: the file stays until the next start of the host sweeps it.
+            Some(_) if matches!(farewell.memory, Memory::Lingering { .. }) => {}
             Some(copy) if retiring.served => {
                 plugin.copies.push_back(copy);
                 sweep::trim(&mut plugin.copies);
@@ -143,8 +145,13 @@ impl Keeper {
         tracing::info!(plugin = name, "its file is gone: its event types wait for somebody to serve them");
     }
 
-    /// At the start: what was decided about plugins whose file went while no host ran, and what they own unused, is forgotten.
+    /// What was decided about plugins whose file went while no host ran, and what they own unused, is forgotten: once, at the end of the
+    /// start or as soon as the directory is seen whole.
     pub(super) fn forget_absent(&mut self) {
+        if self.directory_away || self.directory_crowded {
+            return;
+        }
+        self.forget_due = false;
         let owners = self.rows.values().filter_map(|row| row.owner.clone());
         let decided = self.plugins.iter().filter(|(_, p)| p.decision.is_some()).map(|(name, _)| name.clone());
         let known: BTreeSet<String> = owners.chain(decided).filter(|name| name != HOST).collect();

@@ -3,6 +3,7 @@
 //! It never waits for a plugin: what takes time is an entry in a table with a deadline. What must hold: nobody else changes these tables,
 //! and views are published before anybody is answered.
 
+use super::offer::HOST;
 use super::snapshot::{self, Served};
 use super::state::{Answer, Asker, Attempt, File, Limits, Message, Phase, Plugin, Retiring, Unloading, Verb};
 use super::{Ground, Shared, sweep};
@@ -10,7 +11,7 @@ use crate::problem;
 use crate::watcher::Doorbell;
 use chrono::Utc;
 use serde_json::Value;
-use sexton_core::{Refusal, TypeId};
+use sexton_core::{Blame, Refusal, TypeId};
 use sexton_loader::seam::{Report, Stamped};
 use sexton_store::rows::{Actor, AuditLine, Decision, TypeRow};
 use std::collections::{BTreeMap, VecDeque};
@@ -44,6 +45,8 @@ pub struct Keeper {
     pub(super) directory_away: bool,
     /// It holds more than is looked at; said once.
     pub(super) directory_crowded: bool,
+    /// What went while no host ran is still to be forgotten: that needs a look that saw everything.
+    pub(super) forget_due: bool,
 }
 
 impl Keeper {
@@ -67,6 +70,7 @@ impl Keeper {
             doorbell: None,
             directory_away: false,
             directory_crowded: false,
+            forget_due: true,
         };
         for row in keeper.ground.store.plugins().map_err(|e| problem::from_store(&e))? {
             let plugin = keeper.plugins.entry(row.name).or_default();
@@ -121,7 +125,7 @@ impl Keeper {
         }
     }
 
-    fn take_report(&mut self, stamped: Stamped) {
+    pub(super) fn take_report(&mut self, stamped: Stamped) {
         let Stamped { generation, report } = stamped;
         match report {
             Report::Loaded(result) => self.loaded(generation, result),
@@ -136,7 +140,7 @@ impl Keeper {
     }
 
     /// Lets everything that waits take its next step.
-    fn step(&mut self) {
+    pub(super) fn step(&mut self) {
         let now = Instant::now();
         if matches!(self.phase, Phase::Stopping { .. }) {
             return;
@@ -163,7 +167,12 @@ impl Keeper {
 
     /// Once nothing of the start is under way any more, whoever waits for it goes on.
     fn end_start(&mut self, now: Instant) {
-        let Phase::Starting { since } = self.phase else { return };
+        let Phase::Starting { since } = self.phase else {
+            if self.forget_due && self.attempts.is_empty() && !self.files.values().any(|f| f.handled.is_none()) {
+                self.forget_absent();
+            }
+            return;
+        };
         let late = now.saturating_duration_since(since) >= self.limits.start_settle;
         let settling = self.files.values().any(|f| !f.settling.settled);
         if self.attempts.is_empty() || self.attempts.values().all(|a| a.offered.is_some()) {
@@ -199,11 +208,23 @@ impl Keeper {
     }
 
     fn release_type(&mut self, event_type: &str, by: &Actor) -> Result<Option<String>, Refusal> {
+        if let Some(server) = self.server_of(event_type) {
+            return Err(serves_now(event_type, &server));
+        }
         let owner = self.ground.store.release_type(event_type, by, Utc::now()).map_err(|e| problem::from_store(&e))?;
         self.refresh_types();
         self.forgive("PLG031");
         self.swap();
         Ok(owner)
+    }
+
+    /// Who serves a type, or will again once an unload is put back. The host's own types are always the host's.
+    fn server_of(&self, event_type: &str) -> Option<String> {
+        if self.rows.values().any(|row| row.event_type == event_type && row.owner.as_deref() == Some(HOST)) {
+            return Some(HOST.to_owned());
+        }
+        let serves = |plugin: &Plugin| plugin.active.as_ref().is_some_and(|a| a.types.iter().any(|t| t == event_type));
+        self.plugins.iter().find(|(_, plugin)| serves(plugin)).map(|(name, _)| name.clone())
     }
 
     /// Files that were refused for a reason that may have gone are to be looked at again.
@@ -290,5 +311,16 @@ impl Keeper {
             let _gone = reply.send(());
         }
         over
+    }
+}
+
+/// Nobody takes a type away from whoever serves it.
+fn serves_now(event_type: &str, server: &str) -> Refusal {
+    let refusal = Refusal::new("PLG044", Blame::Input, format!("the event type `{event_type}` is not released: `{server}` serves it now"))
+        .expected("an event type that nobody serves");
+    if server == HOST {
+        refusal.remedy("leave it: the types `sexton.…` are the host's own")
+    } else {
+        refusal.remedy(format!("unload the plugin first: `sexton plugin unload {server}`"))
     }
 }

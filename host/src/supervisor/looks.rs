@@ -54,7 +54,8 @@ impl Keeper {
         if std::mem::replace(&mut self.directory_away, false) {
             self.hang_doorbell();
         }
-        if listed.crowded && !std::mem::replace(&mut self.directory_crowded, listed.crowded) {
+        let crowded_before = std::mem::replace(&mut self.directory_crowded, listed.crowded);
+        if listed.crowded && !crowded_before {
             tracing::warn!(limit = listing::FILES_MAX, "the plugin directory holds too many libraries: the last by name are left out");
         }
         self.note(&listed.files, now);
@@ -90,7 +91,9 @@ impl Keeper {
             }
         }
         for (path, file) in &mut self.files {
-            if !listed.contains_key(path) {
+            // Left out of a listing that is too long is not gone.
+            let left_out = self.directory_crowded && path.symlink_metadata().is_ok();
+            if !listed.contains_key(path) && !left_out {
                 file.absent_since.get_or_insert(now);
             }
         }

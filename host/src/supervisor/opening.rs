@@ -193,8 +193,12 @@ impl Keeper {
         }
     }
 
-    /// No file of the directory can be the plugin's, not even one that could not be read.
+    /// No file of the directory can be the plugin's, not even one that could not be read. Of a directory that was not seen whole, nothing
+    /// is said to be absent.
     pub(super) fn surely_absent(&self, plugin: &str) -> bool {
+        if self.directory_away || self.directory_crowded {
+            return false;
+        }
         let has_file = self.plugins.get(plugin).is_some_and(|p| p.path.is_some() || p.active.is_some());
         !has_file && self.files.values().all(|f| f.name.is_some() || f.rejection.as_ref().is_some_and(|r| r.code == "PLG030"))
     }

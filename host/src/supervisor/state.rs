@@ -2,6 +2,7 @@
 //!
 //! Plain values, no acts. What must hold: only the supervisor's thread holds these; everybody else sees `PluginView`s and snapshots.
 
+use super::arrival::Arrived;
 use super::reconcile::Cause;
 use super::settle::{Fingerprint, Settling};
 use super::{GenerationView, PluginView, UnloadMode};
@@ -88,6 +89,8 @@ pub struct Verb {
     pub asker: Asker,
     /// When it is refused if something is still in its way; set when it first is.
     pub expires: Option<Instant>,
+    /// The copy that a `load PATH` made when it was asked for; it waits with the verb.
+    pub arrived: Option<Arrived>,
 }
 
 /// The verbs on plugins.

@@ -16,6 +16,7 @@ use std::time::Instant;
 
 mod changes;
 mod refusals;
+mod tables;
 mod unloads;
 
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -76,7 +76,7 @@ impl Keeper {
     }
 
     /// `load PATH`: copied beside the others, looked at there, renamed into place if it is a plugin, then loaded.
-    fn load_path(&mut self, source: &Path, verb: Verb) {
+    fn load_path(&mut self, source: &Path, mut verb: Verb) {
         let place = match arrival::place_of(source, &self.ground.plugins) {
             Ok(place) => place,
             Err(refusal) => return self.answer(verb.asker, Err(refusal)),
@@ -88,7 +88,12 @@ impl Keeper {
                 None => self.take_now(&place.path, verb.asker),
             };
         }
-        let arrived = match arrival::copy(source, &self.ground.plugins, &self.ground.generations) {
+        // Once: what was there when the verb was given is what is loaded when its turn comes.
+        let copied = match verb.arrived.take() {
+            Some(arrived) => Ok(arrived),
+            None => arrival::copy(source, &self.ground.plugins, &self.ground.generations),
+        };
+        let arrived = match copied {
             Ok(arrived) => arrived,
             Err(refusal) => {
                 let detail = serde_json::json!({"path": source, "code": refusal.code, "message": refusal.message});
@@ -96,7 +101,11 @@ impl Keeper {
                 return self.answer(verb.asker, Err(refusal));
             }
         };
-        if let Some(why) = self.busy(&arrived.plugin) {
+        // Whoever holds the place loses its file by this: it must be its turn, too.
+        let replaced = self.plugins.iter().find(|(_, p)| p.path.as_ref() == Some(&place.path)).map(|(name, _)| name.clone());
+        let in_the_way = self.busy(&arrived.plugin).or_else(|| replaced.and_then(|name| self.busy(&name)));
+        if let Some(why) = in_the_way {
+            verb.arrived = Some(arrived);
             return self.defer(verb, why);
         }
         let holder = self.plugins.get(&arrived.plugin).and_then(|p| p.path.clone()).filter(|held| *held != place.path && held.exists());

@@ -167,3 +167,73 @@ fn a_verb_waits_no_longer_than_it_may() {
     fs::write(&gate, "").expect("opened");
     unload.join().expect("joined").expect("unloaded");
 }
+
+#[test]
+fn a_type_that_is_served_is_not_released() {
+    let site = Site::new();
+    site.put("libfx.so", &library(""));
+    site.active("fx-first");
+    for event_type in ["fx.say", "sexton.noop"] {
+        let refused = site.supervisor.release_type(event_type, &who()).expect_err("served");
+        assert_eq!(refused.code, "PLG044", "{refused}");
+        assert!(site.is_served(event_type));
+    }
+    let owner =
+        |event_type: &str| site.store.types().expect("types").into_iter().find(|r| r.event_type == event_type).expect("known").owner;
+    assert_eq!((owner("fx.say").as_deref(), owner("sexton.noop").as_deref()), (Some("fx-first"), Some("host")));
+    // Withdrawn while an unload waits for runs is not unloaded yet.
+    let gate = site.dir.path().join("gate");
+    site.held_run(&gate);
+    let supervisor = site.supervisor.clone();
+    let unload = std::thread::spawn(move || supervisor.unload("fx-first", UnloadMode::Wait, LONG, &who()));
+    until("the types to be withdrawn", || (!site.is_served("fx.say")).then_some(()));
+    assert_eq!(site.supervisor.release_type("fx.say", &who()).expect_err("may be put back").code, "PLG044");
+    fs::write(&gate, "").expect("opened");
+    unload.join().expect("joined").expect("unloaded");
+    assert_eq!(site.supervisor.release_type("fx.say", &who()).expect("nobody serves it").as_deref(), Some("fx-first"));
+}
+
+#[test]
+fn a_path_that_waits_for_its_turn_is_copied_once() {
+    let site = Site::new();
+    site.put("libfx.so", &library(""));
+    let first = site.active("fx-first");
+    let source = site.dir.path().join("libfx.so");
+    fs::write(&source, library("x")).expect("written");
+    let gate = site.dir.path().join("gate");
+    site.held_run(&gate);
+    let supervisor = site.supervisor.clone();
+    let unload = std::thread::spawn(move || supervisor.unload("fx-first", UnloadMode::Wait, LONG, &who()));
+    until("the types to be withdrawn", || (!site.is_served("fx.say")).then_some(()));
+    let (supervisor, wanted) = (site.supervisor.clone(), source.to_str().expect("text").to_owned());
+    let load = std::thread::spawn(move || supervisor.load(&wanted, &who()));
+    let arriving =
+        || fs::read_dir(site.plugins()).expect("read").flatten().find(|e| e.file_name().as_encoded_bytes().starts_with(b".arriving."));
+    until("the copy", || arriving());
+    // Where it came from may go: what was asked for is what is loaded.
+    fs::remove_file(&source).expect("removed");
+    fs::write(&gate, "").expect("opened");
+    unload.join().expect("joined").expect("unloaded");
+    let loaded = load.join().expect("joined").expect("loaded when its turn came");
+    assert!(loaded.state == PluginState::Active && loaded.generation > first.generation && loaded.digest != first.digest);
+    assert!(arriving().is_none());
+}
+
+#[test]
+fn a_place_is_not_taken_from_a_plugin_that_is_busy() {
+    let site = Site::with(|_| {}, Limits { verb: SHORT, ..limits() });
+    let held = library("");
+    site.put("libfx.so", &held);
+    site.active("fx-first");
+    let source = site.dir.path().join("libfx.so");
+    fs::write(&source, library_of("fx-other", "")).expect("written");
+    let gate = site.dir.path().join("gate");
+    site.held_run(&gate);
+    let supervisor = site.supervisor.clone();
+    let unload = std::thread::spawn(move || supervisor.unload("fx-first", UnloadMode::Wait, LONG, &who()));
+    until("the types to be withdrawn", || (!site.is_served("fx.say")).then_some(()));
+    assert_eq!(site.supervisor.load(source.to_str().expect("text"), &who()).expect_err("in the way").code, "PLG042");
+    assert!(fs::read(site.path("libfx.so")).expect("there") == held, "the holder's file is as it was");
+    fs::write(&gate, "").expect("opened");
+    unload.join().expect("joined").expect("unloaded");
+}
