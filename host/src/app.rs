@@ -8,14 +8,14 @@ mod state_dir;
 use crate::config::Config;
 use crate::engine::{self, Engine};
 use crate::http::{self, Facts, Phase, Rooms, Shared, door};
-use crate::problem::from_store;
+use crate::problem::{flight_record as from_flight, from_store};
 use crate::registry::Registry;
 use crate::reports;
 use crate::supervisor::{self, Supervisor};
 use chrono::Utc;
 use parking_lot::RwLock;
 use sexton_core::{Blame, Refusal};
-use sexton_loader::flight::FlightRecord;
+use sexton_loader::flight::{FlightFile, Left};
 use sexton_store::Store;
 use sexton_store::sqlite::Sqlite;
 use std::path::Path;
@@ -126,6 +126,8 @@ fn start(config: &Config, runtime: Option<&Runtime>, stops: &mut Stops) -> Resul
     let closing = Arc::clone(&store);
     stops.started("store", move || closing.close());
 
+    let flight = FlightFile::open(&config.state.join("flight"))
+        .map_err(|e| from_flight(&e).found(config.state.join("flight").display().to_string()))?;
     let bound = runtime.map(|_| door::bind(&config.socket)).transpose()?.map(Arc::new);
     if let Some(bound) = &bound {
         let removing = Arc::clone(bound);
@@ -133,7 +135,7 @@ fn start(config: &Config, runtime: Option<&Runtime>, stops: &mut Stops) -> Resul
     }
 
     let registry = Arc::new(Registry::default());
-    let engine = start_engine(config, &store, &registry)?;
+    let engine = start_engine(config, &store, &registry, flight)?;
     let (drain, grace) = (config.drain, config.grace);
     // Only for a start that fails later on: otherwise `runs` below has stopped it by then.
     let ending = engine.handle.clone();
@@ -186,14 +188,11 @@ struct Started {
     lease: sexton_store::rows::Lease,
 }
 
-fn start_engine(config: &Config, store: &Arc<dyn Store>, registry: &Arc<Registry>) -> Result<Started, Refusal> {
+fn start_engine(config: &Config, store: &Arc<dyn Store>, registry: &Arc<Registry>, flight: (FlightFile, Left)) -> Result<Started, Refusal> {
     let lease = store.attach(&config.name, Utc::now()).map_err(|e| from_store(&e))?;
-    let record = config.state.join("flight");
-    let (flight, left) = FlightRecord::open(&record, config.unsettled_max).map_err(|e| {
-        Refusal::new("HST001", Blame::World, format!("the flight record {} cannot be opened: {e}", record.display()))
-            .remedy("see that the state directory can be written and has space")
-    })?;
-    let ground = engine::Ground { store: Arc::clone(store), lease: lease.clone(), registry: Arc::clone(registry), flight, left };
+    let (flight, left) = flight;
+    let (store, registry, slots) = (Arc::clone(store), Arc::clone(registry), config.unsettled_max);
+    let ground = engine::Ground { store, lease: lease.clone(), registry, flight, slots, left };
     Ok(Started { handle: Engine::start(ground)?, lease })
 }
 

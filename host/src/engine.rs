@@ -37,7 +37,7 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use serde_json::Value;
 use sexton_core::{Blame, Event, EventId, NewEvent, OccurrenceId, Refusal};
-use sexton_loader::flight::{FlightRecord, Left};
+use sexton_loader::flight::{FlightFile, Left};
 use sexton_loader::seam::{Order, Stamped};
 use sexton_plugin_api::wire::{Bot, Resource, StandingEvent};
 use sexton_store::Store;
@@ -56,8 +56,10 @@ pub struct Ground {
     pub lease: Lease,
     /// Who serves what.
     pub registry: Arc<Registry>,
-    /// Which runs are under way.
-    pub flight: FlightRecord,
+    /// Where it is written down which runs are under way; not yet emptied.
+    pub flight: FlightFile,
+    /// How many may be under way or unsettled.
+    pub slots: usize,
     /// What the flight record of an earlier life said.
     pub left: Left,
 }
@@ -131,13 +133,16 @@ impl Engine {
     /// Resolves what an earlier life left (`recover`) and starts the threads. Types may be served later.
     pub fn start(ground: Ground) -> Result<Self, Refusal> {
         recover::recover(&ground)?;
+        let Ground { store, lease, registry, flight, slots, .. } = ground;
+        // Only now: until what it said is durable, a start that fails must find it again.
+        let flight = flight.begin(slots).map_err(|e| problem::flight_record(&e))?;
         let wake = wake::Wake::new().map_err(|e| problem::stopped_duty("scheduler").found(format!("no timer can be had: {e}")))?;
         let (inbox, messages) = mpsc::channel();
         let (endings, ended) = mpsc::channel();
         let (calls, asked) = mpsc::channel();
         let (errands, sent_for) = mpsc::channel();
         let door = Door { inbox, bell: wake.bell() };
-        let shared = Arc::new(Shared::new(Parts { ground, door: door.clone(), endings, calls }));
+        let shared = Arc::new(Shared::new(Parts { store, lease, registry, flight, door: door.clone(), endings, calls }));
         let health = &shared.health;
 
         let (own, asked) = (Arc::clone(&shared), Arc::new(Mutex::new(asked)));

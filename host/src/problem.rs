@@ -56,6 +56,18 @@ pub fn stopped_duty(name: &str) -> Refusal {
         .remedy("restart the host: nothing stored is lost; and report the lines about it in the log")
 }
 
+/// The flight record is another host's, or cannot be had.
+#[must_use]
+pub fn flight_record(error: &std::io::Error) -> Refusal {
+    if error.kind() == std::io::ErrorKind::WouldBlock {
+        return Refusal::new("HST008", Blame::World, "another host uses this state directory")
+            .expected("one host for one state directory")
+            .remedy("stop the other host, or give this one its own with `--state DIR`");
+    }
+    Refusal::new("HST001", Blame::World, format!("the flight record cannot be opened: {error}"))
+        .remedy("see that the state directory can be written and has space")
+}
+
 /// The host is on its way out and starts nothing more.
 #[must_use]
 pub fn stopping() -> Refusal {

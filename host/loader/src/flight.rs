@@ -1,14 +1,14 @@
 //! The flight record: an mmapped file that says which occurrence runs where, right now, so that the next start knows after a `kill -9`.
 //!
 //! Not a log and not fsynced: it outlives the process, not the machine (a slot carries the boot it belongs to). What must hold: a slot is
-//! whole or free at every instant (its state word is written last), and freeing costs no system call.
+//! whole or free at every instant (its state word is written last), freeing costs no system call, and one process has the record at a time.
 
 mod form;
 
 use form::{HEADER_SIZE, SLOT_SIZE, State};
 use memmap2::MmapRaw;
 use parking_lot::Mutex;
-use rustix::fs::{FallocateFlags, Mode, OFlags};
+use rustix::fs::{FallocateFlags, FlockOperation, Mode, OFlags};
 use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::path::Path;
@@ -44,10 +44,19 @@ pub struct Slot {
 /// The mmapped record, shared by executor and settler.
 #[derive(Debug)]
 pub struct FlightRecord {
+    /// Locked; the map outlives it, the lock does not.
+    file: File,
     map: MmapRaw,
     capacity: usize,
     /// Indices of free slots.
     free: Mutex<Vec<usize>>,
+}
+
+/// The file of the record: locked and read, but not emptied.
+#[derive(Debug)]
+pub struct FlightFile {
+    file: File,
+    boot: String,
 }
 
 /// What an earlier life of this host left.
@@ -59,28 +68,55 @@ pub struct Left {
     pub of_another_boot: bool,
 }
 
-impl FlightRecord {
-    /// Opens or makes the record with `capacity` slots, reads what an earlier life left, and frees it all.
-    pub fn open(path: &Path, capacity: usize) -> io::Result<(Self, Left)> {
+impl FlightFile {
+    /// Opens or makes the file, locks it and reads what an earlier life left, which stays there until [`FlightFile::begin`].
+    ///
+    /// # Errors
+    /// `WouldBlock` if another process has the record; what the file system says otherwise.
+    pub fn open(path: &Path) -> io::Result<(Self, Left)> {
+        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned();
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let mut file = File::from(rustix::fs::open(path, flags, Mode::from_raw_mode(0o600))?);
+        rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+        let left = left_of(&mut file, &boot)?;
+        Ok((Self { file, boot }, left))
+    }
+
+    /// Begins a record with `capacity` slots, all free: to be called once what was left is durable elsewhere.
+    ///
+    /// # Errors
+    /// A capacity of none or too many; no space for a file of another size.
+    pub fn begin(self, capacity: usize) -> io::Result<FlightRecord> {
+        let Self { mut file, boot } = self;
         if capacity == 0 || capacity > CAPACITY_MAX {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
                 format!("a flight record has 1 to {CAPACITY_MAX} slots, not {capacity}"),
             ));
         }
-        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
-        let boot = boot.trim();
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        let mut file = File::from(rustix::fs::open(path, flags, Mode::from_raw_mode(0o600))?);
-        let left = left_of(&mut file, boot)?;
         let size = HEADER_SIZE + capacity * SLOT_SIZE;
-        // To nothing and back: every byte is zero, and no slot of another capacity is left behind.
-        file.set_len(0)?;
-        take_blocks(&mut file, size)?;
+        // A file of the right size has its blocks, so that a full disk keeps no host from starting.
+        if file.metadata()?.len() != size as u64 {
+            // To nothing and back: every byte is zero, and no slot of another capacity is left behind.
+            file.set_len(0)?;
+            take_blocks(&mut file, size)?;
+        }
         let map = memmap2::MmapOptions::new().len(size).map_raw(&file)?;
-        form::write_header(&map, capacity, boot);
-        let free = Mutex::new((0..capacity).rev().collect());
-        Ok((Self { map, capacity, free }, left))
+        let record = FlightRecord { file, map, capacity, free: Mutex::new((0..capacity).rev().collect()) };
+        for index in 0..capacity {
+            record.state(index).store(State::Free as u32, Ordering::Release);
+        }
+        form::write_header(&record.map, capacity, &boot);
+        Ok(record)
+    }
+}
+
+impl FlightRecord {
+    /// Lets another process have the record: nothing is started any more.
+    pub fn release(&self) {
+        if let Err(error) = rustix::fs::flock(&self.file, FlockOperation::Unlock) {
+            tracing::warn!(%error, "the flight record stays locked until the process ends");
+        }
     }
 
     /// Fills a free slot; `None` when all are occupied.

@@ -79,7 +79,13 @@ impl std::fmt::Debug for Shared {
 /// What [`Shared::new`] takes from the ground and the doors made for the threads.
 pub struct Parts {
     /// As given to the engine.
-    pub ground: crate::engine::Ground,
+    pub store: Arc<dyn Store>,
+    /// As given to the engine.
+    pub lease: Lease,
+    /// As given to the engine.
+    pub registry: Arc<Registry>,
+    /// Begun, once what was left in it was durable.
+    pub flight: FlightRecord,
     /// To the scheduler.
     pub door: Door,
     /// To the settler.
@@ -92,14 +98,14 @@ impl Shared {
     /// Nothing under way, numbers from 1 (0 means outside a run).
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        let Parts { ground, door, endings, calls } = parts;
-        let host = u8::try_from(ground.lease.host).unwrap_or(u8::MAX);
+        let Parts { store, lease, registry, flight, door, endings, calls } = parts;
+        let host = u8::try_from(lease.host).unwrap_or(u8::MAX);
         Self {
-            ids: Mutex::new(EventIds::new(host, ground.lease.greatest_event)),
-            store: ground.store,
-            lease: ground.lease,
-            registry: ground.registry,
-            flight: ground.flight,
+            ids: Mutex::new(EventIds::new(host, lease.greatest_event)),
+            store,
+            lease,
+            registry,
+            flight,
             table: Table::default(),
             observers: Observers::default(),
             health: Arc::new(Health::default()),

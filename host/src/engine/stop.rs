@@ -94,4 +94,5 @@ fn end(shared: &Shared, duties: Duties, settled: bool) {
         let _ = duty.join();
     }
     calls::refuse_rest(&duties.asked);
+    shared.flight.release();
 }

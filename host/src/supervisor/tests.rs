@@ -7,7 +7,7 @@ use crate::engine;
 use crate::reports;
 use serde_json::{Value, json};
 use sexton_core::{EventId, NewEvent};
-use sexton_loader::flight::FlightRecord;
+use sexton_loader::flight::FlightFile;
 use sexton_store::rows::{Page, RunFilter, Verdict};
 use sexton_store::sqlite::Sqlite;
 use std::fs;
@@ -89,8 +89,9 @@ impl Site {
     fn on(dir: Arc<tempfile::TempDir>, store: Arc<dyn Store>, limits: Limits) -> Self {
         let lease = store.attach("test", Utc::now()).expect("attached");
         let registry = Arc::new(Registry::default());
-        let (flight, left) = FlightRecord::open(&dir.path().join("flight"), 64).expect("a flight record");
-        let ground = engine::Ground { store: Arc::clone(&store), lease: lease.clone(), registry: Arc::clone(&registry), flight, left };
+        let (flight, left) = FlightFile::open(&dir.path().join("flight")).expect("a flight record");
+        let ground =
+            engine::Ground { store: Arc::clone(&store), lease: lease.clone(), registry: Arc::clone(&registry), flight, slots: 64, left };
         let engine = Engine::start(ground).expect("an engine");
         let (reports, inbox) = channel();
         let ground = Ground {

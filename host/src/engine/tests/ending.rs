@@ -4,7 +4,7 @@ use super::rig::{Does, Generation, Rig, event, in_ms, once, until};
 use crate::clock;
 use parking_lot::Mutex;
 use sexton_core::{EventState, Outcome};
-use sexton_loader::flight::FlightRecord;
+use sexton_loader::flight::FlightFile;
 use sexton_store::Store;
 use sexton_store::sqlite::Sqlite;
 use std::sync::Arc;
@@ -146,9 +146,9 @@ fn the_next_life_interrupts_what_had_started_and_voids_every_other_claim() {
     // The death of the first host: its flight record as the disk has it, and a lease that is younger than its own.
     let state = tempfile::tempdir().unwrap();
     std::fs::copy(first.state.path().join("flight"), state.path().join("flight")).unwrap();
-    let (flight, left) = FlightRecord::open(&state.path().join("flight"), 3).unwrap();
+    let (flight, left) = FlightFile::open(&state.path().join("flight")).unwrap();
     assert_eq!(left.slots.len(), 3);
-    let second = Rig::after(Arc::clone(&store), flight, left, state);
+    let second = Rig::after(Arc::clone(&store), flight, left, 3, state);
     assert_eq!((second.runs().len(), second.lease.stale_claims), (3, 10));
     assert!(second.runs().iter().all(|r| r.outcome == Outcome::Interrupted && r.error.as_deref() == Some("the host ended")));
     let new = Generation::succeeding(&second, 2);

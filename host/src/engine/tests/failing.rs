@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use parking_lot::Mutex;
 use serde_json::Value;
 use sexton_core::{Event, EventId, Occurrence, OccurrenceId, Outcome, Refusal, Run, TypeId};
+use sexton_loader::flight::FlightFile;
 use sexton_plugin_api::wire::JobEnd;
 use sexton_store::rows::{
     Aborted, Actor, AuditLine, Change, Counts, Decision, EventFilter, Intention, Lease, Offer, Page, PluginRow, RunEnd, RunFilter, Settled,
@@ -63,13 +64,17 @@ impl Store for Failing {
         self.inner.give_back(lease, claims)
     }
 
+    fn recover(&self, lease: &Lease, aborted: &[Aborted], now: DateTime<Utc>) -> Result<(i64, i64)> {
+        self.look()?;
+        self.inner.recover(lease, aborted, now)
+    }
+
     fn close(&self) {
         self.inner.close();
     }
 
     passed_on! {
         fn attach(&self, name: &str, now: DateTime<Utc>) -> Result<Lease>;
-        fn recover(&self, lease: &Lease, aborted: &[Aborted], now: DateTime<Utc>) -> Result<(i64, i64)>;
         fn schedule(&self, lease: &Lease, intentions: &[Intention], by: &Actor, now: DateTime<Utc>) -> Result<()>;
         fn next_due(&self, types: &[TypeId]) -> Result<Option<DateTime<Utc>>>;
         fn alter(&self, lease: &Lease, id: EventId, change: &Change, running: &[OccurrenceId], by: &Actor, now: DateTime<Utc>) -> Result<Event>;
@@ -126,6 +131,34 @@ fn claims_that_fail_are_tried_again() {
     until("a claim was refused", || store.refused.load(Ordering::SeqCst) >= 1);
     store.fails(None);
     until("it ran", || rig.outcomes(id) == [Outcome::Succeeded]);
+}
+
+#[test]
+fn a_start_that_cannot_store_what_was_left_leaves_it_to_the_next() {
+    let store = Failing::new();
+    let state = tempfile::tempdir().unwrap();
+    let path = state.path().join("flight");
+    let slot = sexton_loader::flight::Slot {
+        event: 1,
+        n: 1,
+        attempt: 1,
+        token: 1,
+        generation: 1,
+        digest: String::new(),
+        plugin: "p".into(),
+        placement: "in-process".into(),
+        started_at_us: 1,
+    };
+    let record = FlightFile::open(&path).unwrap().0.begin(8).unwrap();
+    assert!(record.occupy(&slot).is_some());
+    drop(record);
+    store.fails(Some(StoreError::new(ErrorKind::Full, "no space left on the device")));
+    let (flight, left) = FlightFile::open(&path).unwrap();
+    let lease = store.attach("here", crate::clock::now()).unwrap();
+    let ground =
+        crate::engine::Ground { store: Arc::clone(&store) as Arc<dyn Store>, lease, registry: Arc::default(), flight, slots: 8, left };
+    assert_eq!(crate::engine::Engine::start(ground).unwrap_err().code, "STO002");
+    assert_eq!(FlightFile::open(&path).unwrap().1.slots, [slot]);
 }
 
 #[test]

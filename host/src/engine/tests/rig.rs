@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use parking_lot::{Condvar, Mutex};
 use serde_json::json;
 use sexton_core::{EventId, NewEvent, Outcome, Run, Schedule, TypeId};
-use sexton_loader::flight::{FlightRecord, Left};
+use sexton_loader::flight::{FlightFile, Left};
 use sexton_loader::seam::{Ended, Farewell, Memory, Order, Report, Stamped};
 use sexton_plugin_api::wire::{ActOrder, ActionOffer, CallRefusal, EntryFailure, HostCall, JobEnd, RunOrder, RunReply};
 use sexton_store::Store;
@@ -57,15 +57,15 @@ impl Rig {
 
     pub fn on(store: Arc<dyn Store>, slots: usize) -> Self {
         let state = tempfile::tempdir().unwrap();
-        let (flight, left) = FlightRecord::open(&state.path().join("flight"), slots).unwrap();
-        Self::after(store, flight, left, state)
+        let (flight, left) = FlightFile::open(&state.path().join("flight")).unwrap();
+        Self::after(store, flight, left, slots, state)
     }
 
     /// Another life of a host on the same store.
-    pub fn after(store: Arc<dyn Store>, flight: FlightRecord, left: Left, state: tempfile::TempDir) -> Self {
+    pub fn after(store: Arc<dyn Store>, flight: FlightFile, left: Left, slots: usize, state: tempfile::TempDir) -> Self {
         let lease = store.attach("here", clock::now()).unwrap();
         let registry = Arc::new(Registry::default());
-        let ground = Ground { store: Arc::clone(&store), lease: lease.clone(), registry: Arc::clone(&registry), flight, left };
+        let ground = Ground { store: Arc::clone(&store), lease: lease.clone(), registry: Arc::clone(&registry), flight, slots, left };
         let engine = Engine::start(ground).unwrap();
         let (reports, queue) = mpsc::channel();
         let routed = reports::spawn(queue, engine.clone(), drop).unwrap();
