@@ -24,6 +24,8 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+/// How often the engine's duties are looked at.
+const HEALTH_LOOK: Duration = Duration::from_secs(5);
 /// Threads of the event loop: they only read, write and wait.
 const LOOP_THREADS: usize = 2;
 /// Requests that may block at once; more wait for a thread.
@@ -60,13 +62,34 @@ pub fn serve(config: &Config) -> Result<(), Refusal> {
     if !told {
         *rooms.phase.write() = Phase::Ready;
         announce::ready(&rooms);
-        runtime.block_on(signals.next());
+        let stopped = runtime.block_on(async {
+            tokio::select! {
+                () = signals.next() => None,
+                refusal = duty_ended(&rooms) => Some(refusal),
+            }
+        });
+        if let Some(refusal) = stopped {
+            // Nothing would run any more: whoever watches over the process starts it again, and the start resolves what was under way.
+            tracing::error!(code = refusal.code, "{refusal}: the host ends");
+            return Err(refusal);
+        }
     }
     tracing::info!("told to stop: runs under way may end");
     runtime.block_on(leave(config, &rooms, stops, &mut signals));
     // A thread that is still in a plugin's code does not hold the end.
     runtime.shutdown_background();
     Ok(())
+}
+
+/// Waits until a duty of the engine has ended that must not.
+async fn duty_ended(rooms: &Shared) -> Refusal {
+    let mut looks = tokio::time::interval(HEALTH_LOOK);
+    loop {
+        looks.tick().await;
+        if let Some(refusal) = rooms.engine.health() {
+            return refusal;
+        }
+    }
 }
 
 /// A started host.

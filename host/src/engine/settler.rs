@@ -16,8 +16,8 @@ use sexton_core::decide::End;
 use sexton_core::{Outcome, ResourceEnd};
 use sexton_loader::seam::Ended;
 use sexton_plugin_api::wire::{EntryFailure, JobEnd, ResourceReply};
-use sexton_store::StoreError;
 use sexton_store::rows::{RunEnd, Settled};
+use sexton_store::{ErrorKind, StoreError};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
@@ -81,7 +81,7 @@ fn settle_alone(shared: &Shared, number: u64, mut end: RunEnd) {
     loop {
         match insist(shared, std::slice::from_ref(&end)) {
             Some(Ok(settled)) => return conclude(shared, &[number], std::slice::from_ref(&end), &settled),
-            Some(Err(error)) if !end.follow_ups.is_empty() => {
+            Some(Err(error)) if error.refusal.is_some() && !end.follow_ups.is_empty() => {
                 let refusal = problem::from_store(&error);
                 end.follow_ups.clear();
                 end.end = End::Failed { permanent: false };
@@ -109,7 +109,8 @@ fn insist(shared: &Shared, ends: &[RunEnd]) -> Option<Result<Vec<Settled>, Store
                 }
                 return Some(Ok(settled));
             }
-            Err(error) if error.refusal.is_some() => return Some(Err(error)),
+            // Neither a refusal nor damage goes away by trying again; one by one shows which run it is.
+            Err(error) if error.refusal.is_some() || error.kind == ErrorKind::Corrupt => return Some(Err(error)),
             Err(error) => {
                 if !failed {
                     let refusal = problem::from_store(&error);

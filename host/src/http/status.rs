@@ -20,8 +20,10 @@ pub async fn healthz() -> Answer<Value> {
 /// `GET /readyz`.
 pub async fn readyz(State(rooms): State<Shared>) -> Answer<Value> {
     let phase = *rooms.phase.read();
-    let status = if phase == Phase::Ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    Ok(Yes(status, json!({"ready": phase == Phase::Ready, "phase": phase})))
+    let problem = rooms.engine.health();
+    let ready = phase == Phase::Ready && problem.is_none();
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    Ok(Yes(status, json!({"ready": ready, "phase": phase, "problem": problem})))
 }
 
 /// `GET /api/v1/status`.
@@ -39,6 +41,7 @@ pub async fn status(State(rooms): State<Shared>) -> Answer<Value> {
             "name": facts.name,
             "version": env!("CARGO_PKG_VERSION"),
             "phase": *rooms.phase.read(),
+            "problem": rooms.engine.health(),
             "pid": std::process::id(),
             "uid": uid.as_raw(),
             "root": uid.is_root(),
