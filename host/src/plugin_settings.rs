@@ -6,6 +6,7 @@
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use sexton_core::{Blame, Refusal};
+use sexton_loader::shown::shown;
 use std::io::Read;
 use std::ops::Range;
 use std::path::Path;
@@ -46,7 +47,7 @@ struct Text {
 /// (`PLG038`) with the line if it is not understood. The owner rule is asked before, on the way from the one to the other.
 pub fn read(path: &Path, resolved: &Path) -> Result<PluginSettings, Refusal> {
     let unreadable = |e: &std::io::Error| {
-        Refusal::new("PLG038", Blame::Config, format!("the settings file {} cannot be read: {e}", path.display()))
+        Refusal::new("PLG038", Blame::Config, format!("the settings file {} cannot be read: {e}", shown(path)))
             .remedy("make it a regular file that the host's user can read, or remove it")
     };
     let file = match std::fs::File::open(resolved) {
@@ -57,7 +58,7 @@ pub fn read(path: &Path, resolved: &Path) -> Result<PluginSettings, Refusal> {
     let mut text = String::new();
     file.take(SIZE_MAX + 1).read_to_string(&mut text).map_err(|e| unreadable(&e))?;
     if text.len() as u64 > SIZE_MAX {
-        return Err(Refusal::new("PLG038", Blame::Config, format!("the settings file {} is too large", path.display()))
+        return Err(Refusal::new("PLG038", Blame::Config, format!("the settings file {} is too large", shown(path)))
             .expected(format!("at most {SIZE_MAX} bytes"))
             .remedy("move large values into a file of their own and name it in the settings"));
     }
@@ -101,7 +102,7 @@ pub fn parse(text: &str, path: &Path) -> Result<PluginSettings, Refusal> {
 
 fn refuse(text: &str, path: &Path, span: Option<Range<usize>>, why: &str) -> Refusal {
     let line = span.as_ref().map_or(1, |s| text[..s.start.min(text.len())].matches('\n').count() + 1);
-    let refusal = Refusal::new("PLG038", Blame::Config, format!("{}, line {line}: {}", path.display(), why.trim_end()))
+    let refusal = Refusal::new("PLG038", Blame::Config, format!("{}, line {line}: {}", shown(path), why.trim_end()))
         .expected("the keys `placement`, `log_level` and the table `[settings]`")
         .remedy("correct that line; what serves goes on serving until then");
     match span {

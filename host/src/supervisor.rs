@@ -112,7 +112,8 @@ pub struct PluginView {
     pub placement: Placement,
     /// Digest of the serving code.
     pub digest: Option<String>,
-    /// The operator's file.
+    /// The operator's file; as text, escaped where its name needs it.
+    #[serde(serialize_with = "as_shown")]
     pub path: Option<PathBuf>,
     /// Types it owns and serves.
     pub event_types: Vec<String>,
@@ -251,7 +252,7 @@ impl Supervisor {
 
     fn ask(&self, what: What, cause: Cause, by: &Actor) -> Answer {
         let (reply, answer) = channel();
-        let asker = Asker { by: by.clone(), cause, reply: Some(reply) };
+        let asker = Asker { by: by.clone(), cause, reply: Some(reply), placed: None };
         let verb = Verb { what, asker, expires: None, arrived: None };
         self.door.send(Message::Verb(verb)).map_err(|_| problem::stopped_duty("supervisor"))?;
         let view = answer.recv().unwrap_or_else(|_| Err(problem::stopped_duty("supervisor")))?;
@@ -283,6 +284,12 @@ impl Shared {
         *self.ready.lock() = true;
         self.ready_rang.notify_all();
     }
+}
+
+/// A name that is no UTF-8 would else be no JSON, and take every other plugin of a listing along.
+#[expect(clippy::ref_option, reason = "serde gives a reference to the field")]
+fn as_shown<S: serde::Serializer>(path: &Option<PathBuf>, to: S) -> Result<S::Ok, S::Error> {
+    path.as_deref().map(sexton_loader::shown::shown).serialize(to)
 }
 
 /// Nobody waits for a supervisor that has ended, however it ended.

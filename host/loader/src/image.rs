@@ -10,6 +10,7 @@ use crate::maps::{self, Origin};
 use crate::pthread_keys;
 use crate::rejection::Rejection;
 use crate::seam::Memory;
+use crate::shown::shown;
 use abi_stable::library::{AbiHeaderRef, ROOT_MODULE_LOADER_NAME_WITH_NUL};
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 use sexton_plugin_api::abi::PluginRoot_Ref;
@@ -137,7 +138,7 @@ fn origin_of_copy(path: &Path) -> std::io::Result<Origin> {
 fn not_opened(path: &Path, why: &str) -> Rejection {
     Rejection::new("PLG010", format!("the library cannot be opened: {why}"))
         .expected("a library that the dynamic linker takes")
-        .found(format!("{why} (copy: {})", path.display()))
+        .found(format!("{why} (copy: {})", shown(path)))
         .remedy(if why.contains("failed to map segment") {
             "the state directory must not be on a file system mounted `noexec`"
         } else {

@@ -13,6 +13,7 @@ mod plugin_threads;
 mod pthread_keys;
 pub mod rejection;
 pub mod seam;
+pub mod shown;
 
 pub use check::check;
 pub use pthread_keys::keys_are_watched;

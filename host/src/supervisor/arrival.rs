@@ -7,6 +7,7 @@ use crate::problem;
 use rustix::fs::{Mode, OFlags};
 use sexton_core::{Blame, Refusal};
 use sexton_loader::inspect;
+use sexton_loader::shown::shown;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -36,7 +37,7 @@ pub struct Arrived {
 
 /// Where `source` belongs. Refused (`PLG001`) if that is no name for a library, or no absolute path.
 pub fn place_of(source: &Path, directory: &Path) -> Result<Place, Refusal> {
-    let refused = |why: &str| Refusal::new("PLG001", Blame::Input, format!("{} cannot be loaded: {why}", source.display()));
+    let refused = |why: &str| Refusal::new("PLG001", Blame::Input, format!("{} cannot be loaded: {why}", shown(source)));
     if !source.is_absolute() {
         return Err(refused("the path is not absolute").remedy("give the whole path: the host does not stand in your directory"));
     }
@@ -92,7 +93,7 @@ impl Drop for Arrived {
 
 fn write_copy(source: &Path, passing: &Path) -> Result<(), Refusal> {
     let unreadable = |why: String| {
-        Refusal::new("PLG001", Blame::Input, format!("{} cannot be read: {why}", source.display()))
+        Refusal::new("PLG001", Blame::Input, format!("{} cannot be read: {why}", shown(source)))
             .expected("a regular file that the host's user can read")
             .remedy("check the path and its permissions; remember that the host reads it, as its own user")
     };
@@ -117,7 +118,7 @@ fn write_copy(source: &Path, passing: &Path) -> Result<(), Refusal> {
 }
 
 fn unwritable(path: &Path, error: &io::Error) -> Refusal {
-    Refusal::new("HST001", Blame::World, format!("{} cannot be written: {error}", path.display()))
+    Refusal::new("HST001", Blame::World, format!("{} cannot be written: {error}", shown(path)))
         .expected("a plugin directory that the host's user can write to")
         .remedy("make room or give the permission, or put the file there yourself")
 }

@@ -5,15 +5,16 @@
 use super::keeper::Keeper;
 use super::listing;
 use super::reconcile::{self, Case, Cause, FileStep, Presence, Step};
-use super::settle::{Fingerprint, SETTLE, Settling};
+use super::settle::{Fingerprint, Look, SETTLE, Settling};
 use super::state::{Asker, File};
-use super::verbs;
+use super::{sweep, verbs};
 use crate::plugin_settings::{self, PluginSettings};
 use crate::problem;
 use chrono::Utc;
 use serde_json::json;
 use sexton_core::{Blame, Refusal};
 use sexton_loader::inspect::{self, Inspected};
+use sexton_loader::shown::{one_line, shown};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -45,7 +46,7 @@ impl Keeper {
             Ok(listed) => listed,
             Err(e) => {
                 if !std::mem::replace(&mut self.directory_away, true) {
-                    tracing::warn!(path = %self.ground.plugins.display(), error = %e, "the plugin directory cannot be read; all stays as it is");
+                    tracing::warn!(path = shown(&self.ground.plugins), error = %e, "the plugin directory cannot be read; all stays as it is");
                 }
                 self.next_look = now + self.limits.rescan;
                 return;
@@ -241,8 +242,8 @@ impl Keeper {
         let said = asker.reply.is_none() && file.is_some_and(|f| f.rejection.as_ref() == Some(&refusal));
         if !said {
             let name = file.and_then(|f| f.name.clone()).unwrap_or_else(|| stem(path));
-            tracing::warn!(plugin = name, path = %path.display(), code = refusal.code, "rejected: {refusal}");
-            let detail = json!({"path": path, "digest": digest, "code": refusal.code, "message": refusal.message});
+            tracing::warn!(plugin = name, path = shown(path), code = refusal.code, "rejected: {}", one_line(&refusal.to_string()));
+            let detail = json!({"path": shown(path), "digest": digest, "code": refusal.code, "message": refusal.message});
             self.audit(&asker.by, "plugin.reject", &name, detail);
         }
         if let Some(file) = self.files.get_mut(path) {
@@ -252,7 +253,26 @@ impl Keeper {
             }
             file.rejection = Some(refusal.clone());
         }
+        if let Some(placed) = asker.placed {
+            self.take_back(path, placed);
+        }
         self.answer(asker, Err(refusal));
+    }
+
+    /// `load PATH` of something new that was refused leaves nothing to be tried again at each start. What somebody else put there meanwhile
+    /// stays.
+    fn take_back(&mut self, path: &Path, placed: Look) {
+        if listing::look(path).code != Some(placed) {
+            return;
+        }
+        sweep::remove(path);
+        let Some(name) = self.files.remove(path).and_then(|f| f.name) else { return };
+        let elsewhere = self.files.iter().find(|(_, f)| f.name.as_ref() == Some(&name)).map(|(other, _)| other.clone());
+        let Some(plugin) = self.plugins.get_mut(&name).filter(|p| p.path.as_deref() == Some(path)) else { return };
+        plugin.path = elsewhere;
+        if plugin.path.is_none() && plugin.active.is_some() {
+            self.plugin_gone(&name);
+        }
     }
 
     pub(super) fn clear_rejection(&mut self, path: &Path) {
@@ -278,9 +298,9 @@ impl File {
     }
 }
 
-/// The name of a file whose plugin is not known.
+/// The name of a file whose plugin is not known, in one line whatever it holds.
 pub fn stem(path: &Path) -> String {
-    path.file_stem().map_or_else(String::new, |s| s.to_string_lossy().into_owned())
+    path.file_stem().map_or_else(String::new, |s| one_line(&s.to_string_lossy()))
 }
 
 /// The settings beside a library, under the same owner rule as the library.
@@ -297,8 +317,8 @@ pub fn duplicate(path: &Path, holder: &Path, name: &str) -> Refusal {
     Refusal::new(
         "PLG030",
         Blame::Plugin,
-        format!("{} is a second file of plugin `{name}`, which {} holds already", path.display(), holder.display()),
+        format!("{} is a second file of plugin `{name}`, which {} holds already", shown(path), shown(holder)),
     )
     .expected("one file for each plugin name")
-    .remedy(format!("remove one of the two; to replace the code, put the new build in the place of {}", holder.display()))
+    .remedy(format!("remove one of the two; to replace the code, put the new build in the place of {}", shown(holder)))
 }

@@ -18,6 +18,7 @@ use sexton_loader::generation::{self, Opening};
 use sexton_loader::inspect;
 use sexton_loader::rejection::Rejection;
 use sexton_loader::seam::Order;
+use sexton_loader::shown::shown;
 use sexton_plugin_api::wire::{ActionOffer, Batch, LoadOrder};
 use sexton_store::rows::Actor;
 use std::collections::BTreeSet;
@@ -224,7 +225,7 @@ impl Keeper {
             "generation": number,
             "digest_from": old.as_ref().map(|o| o.serving.digest.clone()),
             "digest_to": digest,
-            "path": path,
+            "path": path.as_deref().map(shown),
             "types_added": offered.difference(&before).collect::<Vec<_>>(),
             "types_removed": before.difference(&offered).collect::<Vec<_>>(),
         });

@@ -4,7 +4,7 @@
 
 use super::arrival::Arrived;
 use super::reconcile::Cause;
-use super::settle::{Fingerprint, Settling};
+use super::settle::{Fingerprint, Look, Settling};
 use super::{GenerationView, PluginView, UnloadMode};
 use crate::plugin_settings::PluginSettings;
 use crate::registry::Serving;
@@ -122,12 +122,14 @@ pub struct Asker {
     pub cause: Cause,
     /// Nobody, if the watcher asks.
     pub reply: Option<Sender<Answer>>,
+    /// The file that the verb put into an empty place: it goes again if it is refused.
+    pub placed: Option<Look>,
 }
 
 impl Asker {
     /// The directory itself.
     pub fn watcher() -> Self {
-        Self { by: Actor("watcher".to_owned()), cause: Cause::Noticed, reply: None }
+        Self { by: Actor("watcher".to_owned()), cause: Cause::Noticed, reply: None, placed: None }
     }
 
     /// Tells. A caller that went away meanwhile is no trouble.

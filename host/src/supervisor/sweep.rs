@@ -2,6 +2,7 @@
 //!
 //! Not the making of copies (the loader's). What must hold: the copy of a generation that may still be mapped or running is never removed.
 
+use sexton_loader::shown::shown;
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -50,7 +51,7 @@ pub fn remove(path: &Path) {
     if let Err(e) = std::fs::remove_file(path)
         && e.kind() != io::ErrorKind::NotFound
     {
-        tracing::warn!(path = %path.display(), error = %e, "a file of the host's own cannot be removed");
+        tracing::warn!(path = shown(path), error = %e, "a file of the host's own cannot be removed");
     }
 }
 

@@ -5,10 +5,12 @@
 
 use super::arrival;
 use super::keeper::Keeper;
+use super::listing;
 use super::looks::stem;
 use super::reconcile::Cause;
 use super::state::{Asker, Verb, What};
 use sexton_core::{Blame, Refusal};
+use sexton_loader::shown::shown;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -96,7 +98,7 @@ impl Keeper {
         let arrived = match copied {
             Ok(arrived) => arrived,
             Err(refusal) => {
-                let detail = serde_json::json!({"path": source, "code": refusal.code, "message": refusal.message});
+                let detail = serde_json::json!({"path": shown(source), "code": refusal.code, "message": refusal.message});
                 self.audit(&verb.asker.by, "plugin.reject", &stem(source), detail);
                 return self.answer(verb.asker, Err(refusal));
             }
@@ -111,11 +113,15 @@ impl Keeper {
         let holder = self.plugins.get(&arrived.plugin).and_then(|p| p.path.clone()).filter(|held| *held != place.path && held.exists());
         if let Some(holder) = holder {
             let refusal = super::looks::duplicate(source, &holder, &arrived.plugin)
-                .remedy(format!("give the new build the file name of {}, or remove that file first", holder.display()));
+                .remedy(format!("give the new build the file name of {}, or remove that file first", shown(&holder)));
             return self.answer(verb.asker, Err(refusal));
         }
+        let was_empty = place.path.symlink_metadata().is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound);
         match arrived.settle(&place.path) {
-            Ok(()) => self.take_now(&place.path, verb.asker),
+            Ok(()) => {
+                verb.asker.placed = listing::look(&place.path).code.filter(|_| was_empty);
+                self.take_now(&place.path, verb.asker);
+            }
             Err(refusal) => self.answer(verb.asker, Err(refusal)),
         }
     }

@@ -5,6 +5,7 @@
 
 use super::owner::{Trust, judge, regular, unreadable};
 use crate::rejection::Rejection;
+use crate::shown::shown;
 use rustix::fs::{Mode, OFlags, RenameFlags};
 use sha2::{Digest, Sha256};
 use std::fs::{DirBuilder, File, Metadata};
@@ -63,7 +64,7 @@ fn open_source(resolved: &Path, trust: &Trust) -> Result<(File, Metadata), Rejec
     regular(resolved, &meta)?;
     judge(resolved, &meta, trust)?;
     if meta.len() > SIZE_MAX {
-        return Err(Rejection::new("PLG001", format!("`{}` is larger than a plugin may be", resolved.display()))
+        return Err(Rejection::new("PLG001", format!("`{}` is larger than a plugin may be", shown(resolved)))
             .expected(format!("at most {SIZE_MAX} bytes"))
             .found(format!("{} bytes", meta.len()))
             .remedy("build the plugin in release mode, or strip its debug information"));
@@ -79,7 +80,7 @@ fn prepare(generations: &Path) -> Result<(), Rejection> {
     let meta = generations.metadata().map_err(refused)?;
     let euid = rustix::process::geteuid().as_raw();
     if meta.uid() != euid {
-        return Err(Rejection::new("PLG019", format!("the directory of private copies `{}` is not the host's own", generations.display()))
+        return Err(Rejection::new("PLG019", format!("the directory of private copies `{}` is not the host's own", shown(generations)))
             .expected(format!("owner uid {euid}"))
             .found(format!("owner uid {}", meta.uid()))
             .remedy("give the host a state directory of its own (`--state DIR`)"));
@@ -124,7 +125,7 @@ fn unchanged(resolved: &Path, before: &Metadata, after: &Metadata, copied: u64) 
     if stamp(before) == stamp(after) && copied == after.len() {
         return Ok(());
     }
-    Err(changed(format!("`{}` changed while it was read", resolved.display()))
+    Err(changed(format!("`{}` changed while it was read", shown(resolved)))
         .expected(format!("{} bytes, unchanged from start to end", before.len()))
         .found(format!("{} bytes at the end, {copied} read", after.len())))
 }
@@ -162,11 +163,11 @@ pub(super) fn remove(path: &Path) {
     if let Err(error) = std::fs::remove_file(path)
         && error.kind() != io::ErrorKind::NotFound
     {
-        tracing::warn!(path = %path.display(), %error, "a private copy could not be removed");
+        tracing::warn!(path = shown(path), %error, "a private copy could not be removed");
     }
 }
 
 fn no_copy(path: &Path, error: &io::Error) -> Rejection {
-    Rejection::new("PLG019", format!("the private copy `{}` cannot be made: {error}", path.display()))
+    Rejection::new("PLG019", format!("the private copy `{}` cannot be made: {error}", shown(path)))
         .remedy("make room in, or give the host write access to, its state directory")
 }

@@ -4,6 +4,7 @@
 //! the opening only somebody who is trusted anyway could put another file there.
 
 use crate::rejection::Rejection;
+use crate::shown::shown;
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
 use std::fs::Metadata;
@@ -56,7 +57,7 @@ impl Trust {
             (true, true) => ("everybody".to_owned(), "go-w"),
         };
         let kind = if look.directory { "directory" } else { "file" };
-        Err(Rejection::new("PLG002", format!("{who} may write the {kind} `{}`", path.display()))
+        Err(Rejection::new("PLG002", format!("{who} may write the {kind} `{}`", shown(path)))
             .expected("no writer but root and the host's own user, on the file and on each directory above it")
             .found(format!("mode {:04o}", look.mode & 0o7777))
             .remedy(format!("chmod {change} {}", quoted(path))))
@@ -72,7 +73,7 @@ impl Trust {
             (euid, None) => format!("owner root or uid {euid}"),
         };
         let found = self.user_name(uid).map_or_else(|| format!("owner uid {uid}"), |name| format!("owner {name} (uid {uid})"));
-        Err(Rejection::new("PLG002", format!("`{}` belongs to somebody who is not trusted with plugins", path.display()))
+        Err(Rejection::new("PLG002", format!("`{}` belongs to somebody who is not trusted with plugins", shown(path)))
             .expected(expected)
             .found(found)
             .remedy(format!("chown {} {}", self.euid, quoted(path))))
@@ -137,7 +138,7 @@ pub(super) fn resolve(path: &Path, trust: &Trust) -> Result<PathBuf, Rejection> 
             trust.judge_owner(&next, meta.uid())?;
             hops += 1;
             if hops > HOPS_MAX {
-                return Err(Rejection::new("PLG001", format!("`{}` leads through more than {HOPS_MAX} symbolic links", path.display())));
+                return Err(Rejection::new("PLG001", format!("`{}` leads through more than {HOPS_MAX} symbolic links", shown(path))));
             }
             let target = std::fs::read_link(&next).map_err(|e| unreadable(path, &e))?;
             if target.is_absolute() {
@@ -149,7 +150,7 @@ pub(super) fn resolve(path: &Path, trust: &Trust) -> Result<PathBuf, Rejection> 
             continue;
         }
         if !ahead.is_empty() && !meta.is_dir() {
-            return Err(Rejection::new("PLG001", format!("`{}` is not a directory", next.display())));
+            return Err(Rejection::new("PLG001", format!("`{}` is not a directory", shown(&next))));
         }
         if ahead.is_empty() {
             // Before its mode is judged: the remedy for a device is not `chmod`.
@@ -202,11 +203,11 @@ pub(super) fn regular(path: &Path, meta: &Metadata) -> Result<(), Rejection> {
         () if kind.is_char_device() || kind.is_block_device() => "a device",
         () => "something else",
     };
-    Err(Rejection::new("PLG001", format!("`{}` is {found}, not a plugin file", path.display())).expected("a regular file").found(found))
+    Err(Rejection::new("PLG001", format!("`{}` is {found}, not a plugin file", shown(path))).expected("a regular file").found(found))
 }
 
 pub(super) fn unreadable(path: &Path, error: &std::io::Error) -> Rejection {
-    Rejection::new("PLG001", format!("`{}` cannot be read: {error}", path.display()))
+    Rejection::new("PLG001", format!("`{}` cannot be read: {error}", shown(path)))
         .expected("a regular file that the host may read")
         .remedy("name an existing plugin file (`.so`); check its permissions and those of the directories above it")
 }

@@ -153,7 +153,9 @@ fn the_offline_check_loads_unloads_and_leaves_nothing() {
     assert_eq!((inspected.identity.plugin.as_str(), batch.types.len()), ("fx-jobs", 2));
     assert!(inspected.warnings.is_empty(), "{:?}", inspected.warnings);
     let code = |name: &str| sexton_loader::check(&ground.drop_in(name), &ground.generations()).expect_err("refused").code;
-    assert_eq!(code("fx_layout"), "PLG011");
+    let layout = sexton_loader::check(&ground.drop_in("fx_layout"), &ground.generations()).expect_err("refused");
+    let found = layout.found.expect("what differs");
+    assert!(layout.code == "PLG011" && found.contains("the plugin has") && !found.contains("Error:"), "{found}");
     assert_eq!(code("fx_no_entry"), "PLG006");
     assert_eq!(ground.copies(), 0);
 }

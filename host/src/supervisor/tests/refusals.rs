@@ -144,3 +144,47 @@ fn a_path_is_copied_in_whole_or_not_at_all() {
     assert_eq!(site.supervisor.load("nobody", &who()).expect_err("no such").code, "INP013");
     assert_eq!(site.supervisor.load("libbuilt.so", &who()).expect_err("relative").code, "PLG001");
 }
+
+#[test]
+fn a_new_path_that_is_refused_leaves_no_file_behind() {
+    let site = Site::new();
+    let source = site.dir.path().join("libfx.so");
+    fs::write(&source, library("")).expect("written");
+    let source = source.to_str().expect("text");
+    for (how, code) in [("fail", "PLG015"), ("panic", "PLG016")] {
+        site.settings("libfx", &json!({ "load": how }));
+        assert_eq!(site.supervisor.load(source, &who()).expect_err(how).code, code);
+        assert!(!site.path("libfx.so").exists(), "{how}: it is not tried again at the next start");
+        assert!(site.supervisor.list().iter().all(|v| v.state != PluginState::Rejected), "{how}");
+    }
+    fs::remove_file(site.path("libfx.toml")).expect("removed");
+    let first = site.supervisor.load(source, &who()).expect("loaded");
+    // What stands in the place of an older file stays, for its author to look at; the older code serves on.
+    site.settings("libfx", &json!({"load": "fail"}));
+    fs::write(source, library("x")).expect("written");
+    site.until("fx-first", "refused for its settings", |v| v.rejection.is_some());
+    assert_eq!(site.supervisor.load(source, &who()).expect_err("fails").code, "PLG015");
+    assert!(site.path("libfx.so").exists() && site.view("fx-first").expect("there").generation == first.generation);
+}
+
+#[test]
+fn a_file_name_of_any_bytes_is_shown_in_one_line() {
+    use std::os::unix::ffi::OsStrExt;
+    let site = Site::new();
+    for name in [&b"lib\nINFO all is well\x1b[31m.so"[..], &b"lib\xff.so"[..]] {
+        let path = site.plugins().join(std::ffi::OsStr::from_bytes(name));
+        fs::write(&path, "no library").expect("written");
+        let view = until("its rejection", || site.supervisor.list().into_iter().find(|v| v.rejection.is_some()));
+        let shown = serde_json::to_value(&view).expect("any name can be said");
+        let path_shown = shown["path"].as_str().expect("text");
+        let refusal = rejection(&view);
+        for text in [path_shown, &view.name, &refusal.message] {
+            assert!(!text.chars().any(char::is_control), "{text:?}");
+        }
+        assert_eq!(site.supervisor.load(&view.name, &who()).expect_err("found by the name shown").code, "PLG003");
+        fs::remove_file(&path).expect("removed");
+        until("its row to go", || site.supervisor.list().is_empty().then_some(()));
+    }
+    site.put("libfx.so", &library(""));
+    site.active("fx-first");
+}
