@@ -132,6 +132,7 @@ impl From<Trouble> for Failure {
             Trouble::NoHost(refusal) => Self::NoHost(refusal),
             Trouble::Address(refusal) => Self::Input(refusal),
             Trouble::Refused(refusal) => Self::Host(refusal),
+            Trouble::Unreadable(refusal) => Self::Failed(refusal),
         }
     }
 }

@@ -11,6 +11,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use tokio::net::UnixStream;
 
+/// Bytes of an unreadable answer that are shown.
+const SHOWN: usize = 120;
+
 /// Why there is no answer.
 #[derive(Debug)]
 pub enum Trouble {
@@ -20,6 +23,8 @@ pub enum Trouble {
     Address(Refusal),
     /// The host said no.
     Refused(Refusal),
+    /// It answered something that is not JSON.
+    Unreadable(Refusal),
 }
 
 /// A host, by its socket.
@@ -80,7 +85,7 @@ impl Client {
     pub fn call(&self, method: &str, path: &str, body: Body) -> Result<serde_json::Value, Trouble> {
         let (status, bytes) = self.runtime.block_on(self.exchange(method, path, body))?;
         if (200..300).contains(&status) {
-            return Ok(serde_json::from_slice(&bytes).unwrap_or(serde_json::Value::Null));
+            return answered(method, path, &bytes).map_err(Trouble::Unreadable);
         }
         let refusal = serde_json::from_slice(&bytes).unwrap_or_else(|_| {
             let said = String::from_utf8_lossy(&bytes);
@@ -139,6 +144,19 @@ impl Client {
     }
 }
 
+/// The JSON of an answer that says yes. What cannot be read is never taken for "nothing".
+fn answered(method: &str, path: &str, bytes: &[u8]) -> Result<serde_json::Value, Refusal> {
+    if bytes.is_empty() {
+        return Ok(serde_json::Value::Null);
+    }
+    serde_json::from_slice(bytes).map_err(|e| {
+        Refusal::new("HST007", Blame::Bug, format!("the host's answer to {method} {path} cannot be read: {e}"))
+            .expected("JSON")
+            .found(format!("{} bytes: {}", bytes.len(), String::from_utf8_lossy(&bytes[..bytes.len().min(SHOWN)])))
+            .remedy("see that the host is of the version of this command (`sexton status`), and report it if so")
+    })
+}
+
 /// The path in an address.
 fn socket_of(address: &str) -> Result<PathBuf, Refusal> {
     let refused = |why: &str| {
@@ -191,6 +209,17 @@ mod tests {
         }
         for address in ["", "unix:", "http://h:1", "https://h"] {
             assert_eq!(socket_of(address).expect_err(address).code, "INP016");
+        }
+    }
+
+    #[test]
+    fn an_answer_that_cannot_be_read_is_not_nothing() {
+        assert_eq!(answered("GET", "/p", b""), Ok(serde_json::Value::Null));
+        assert_eq!(answered("GET", "/p", b"[1]"), Ok(serde_json::json!([1])));
+        let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
+        for bytes in [b"<html>".as_slice(), b"{\"items\": [", deep.as_bytes()] {
+            let refusal = answered("GET", "/p", bytes).expect_err("refused");
+            assert!(refusal.code == "HST007" && refusal.message.contains("GET /p"), "{refusal}");
         }
     }
 

@@ -209,12 +209,23 @@ fn name_of(setting: &Setting) -> Result<String, Refusal> {
     Err(refused("name", setting, "is no host name").expected("1 to 64 of a-z A-Z 0-9 - _ ."))
 }
 
+/// What should be a level in one part of a filter and is none.
+fn no_level(part: &str) -> Option<&str> {
+    let word = part.rsplit_once('=').map_or(part, |(_, level)| level).trim();
+    let level = ["off", "error", "warn", "info", "debug", "trace"].iter().any(|level| level.eq_ignore_ascii_case(word));
+    // A span's filter (`target[span]`) has commas of its own: its parts are the filter's to judge.
+    (!level && !part.contains(['[', ']', '{', '}', '"'])).then_some(part.trim())
+}
+
 fn log_filter(setting: &Setting) -> Result<String, Refusal> {
+    let levels = "a level (off, error, warn, info, debug, trace), or levels per target such as `info,sexton::engine=debug`";
+    // To the filter an unknown word is a target, and naming a target silences all others.
+    if let Some(word) = setting.text.split(',').filter_map(no_level).next() {
+        return Err(refused("log", setting, &format!("has no level in `{word}`")).expected(levels));
+    }
     match tracing_subscriber::EnvFilter::try_new(&setting.text) {
         Ok(_) => Ok(setting.text.clone()),
-        Err(e) => {
-            Err(refused("log", setting, &format!("is no log filter: {e}")).expected("`info`, or per target: `info,sexton::engine=debug`"))
-        }
+        Err(e) => Err(refused("log", setting, &format!("is no log filter: {e}")).expected(levels)),
     }
 }
 

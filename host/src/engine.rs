@@ -163,11 +163,16 @@ impl Engine {
     /// Validates (type known, args by schema, schedule), stores, and rings the due queue. All or nothing. With several events a refusal
     /// names the place, counted from 1: `event 3: …`.
     pub fn schedule(&self, events: Vec<NewEvent>, by: &Actor) -> Result<Vec<Accepted>, Refusal> {
+        self.schedule_lines(events, &[], by)
+    }
+
+    /// The same for events that stood in these lines of a text: a refusal says `line 4: …`.
+    pub fn schedule_lines(&self, events: Vec<NewEvent>, lines: &[usize], by: &Actor) -> Result<Vec<Accepted>, Refusal> {
         if events.is_empty() {
             return Ok(Vec::new());
         }
         let (mut accepted, mut intentions) = (Vec::with_capacity(events.len()), Vec::with_capacity(events.len()));
-        for intake::Admitted { intention, unresolved, notes } in intake::admit(&self.shared, events)? {
+        for intake::Admitted { intention, unresolved, notes } in intake::admit(&self.shared, events, lines)? {
             accepted.push(Accepted { id: intention.id, next_run_at: intention.first, unresolved, notes });
             intentions.push(intention);
         }

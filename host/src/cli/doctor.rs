@@ -126,7 +126,9 @@ fn host(door: &Door) -> Vec<Check> {
     let status = match client.get("/api/v1/status") {
         Ok(status) => status,
         Err(Trouble::NoHost(refusal)) => return vec![Check::fine("host", format!("none runs: {}", refusal.message))],
-        Err(Trouble::Refused(refusal) | Trouble::Address(refusal)) => return vec![Check::amiss("host", refusal.message, "see its log")],
+        Err(Trouble::Refused(refusal) | Trouble::Address(refusal) | Trouble::Unreadable(refusal)) => {
+            return vec![Check::amiss("host", refusal.message, "see its log")];
+        }
     };
     let mut checks = vec![Check::fine("host", format!("{} answers, version {}", text(&status, "name"), text(&status, "version")))];
     if status["version"] != env!("CARGO_PKG_VERSION") {

@@ -10,7 +10,7 @@ use crate::cli::{Done, Failure, input};
 use crate::client::{Body, encode};
 use chrono::Utc;
 use clap::{Args, Subcommand};
-use drawn::{COLUMNS, accepted, altered, drawn};
+use drawn::{COLUMNS, accepted, all_accepted, altered, drawn};
 use serde_json::{Map, Value, json};
 use sexton_core::{Blame, Refusal};
 
@@ -190,13 +190,18 @@ fn verb(door: &Door, ids: &Ids, verb: &str, body: &Value) -> Done {
 
 impl Schedule {
     fn run(&self, door: &Door) -> Done {
+        let mut lines = Vec::new();
         let body = match &self.from {
-            Some(path) => Body::Ndjson(input::read(path)?),
+            Some(path) => {
+                let text = input::read(path)?;
+                lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).map(|(i, _)| i + 1).collect();
+                Body::Ndjson(text)
+            }
             None => Body::Json(self.body()?),
         };
         let answer = door.open()?.call("POST", "/api/v1/events", body)?;
         door.answer(&answer, |answer| match answer {
-            Value::Array(all) => format!("scheduled {} events", all.len()),
+            Value::Array(all) => all_accepted(all, &lines),
             one => accepted(one),
         })
     }

@@ -28,6 +28,10 @@ pub fn read(path: &str) -> Result<String, Failure> {
     } else {
         std::fs::File::open(path).and_then(|f| f.take(INPUT_MAX).read_to_string(&mut text)).map_err(unreadable)?;
     }
+    // What some editors write before UTF-8 text.
+    if text.starts_with('\u{feff}') {
+        text.drain(..'\u{feff}'.len_utf8());
+    }
     Ok(text)
 }
 

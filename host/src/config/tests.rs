@@ -47,6 +47,10 @@ fn wrong_text_is_refused_at_its_place() {
         ("store = \"sqlite:\"", "CFG001", "\"sqlite:\""),
         ("log_format = \"xml\"", "CFG001", "\"xml\""),
         ("log = \"info,=,\"", "CFG001", "\"info,=,\""),
+        ("log = \"warning\"", "CFG001", "\"warning\""),
+        ("log = \"inof\"", "CFG001", "\"inof\""),
+        ("log = \"\"", "CFG001", "\"\""),
+        ("log = \"info,sexton::engine=loud\"", "CFG001", "\"info,sexton::engine=loud\""),
         ("name = \"a b\"", "CFG001", "\"a b\""),
         ("state = \"\"", "CFG001", "\"\""),
         ("[web]\nport = 1", "CFG002", "web"),
@@ -56,6 +60,16 @@ fn wrong_text_is_refused_at_its_place() {
     }
     assert_eq!(code_of("state = ").0, "CFG001");
     assert_eq!(code_of("state = \"a\"\nstate = \"b\"").0, "CFG001");
+}
+
+#[test]
+fn log_filters_that_say_something_are_taken() {
+    for filter in ["off", "WARN", "info,sexton::engine=debug", "info, sexton=trace", "info,sexton[run{id=7}]=debug"] {
+        let flags = Flags::from([("log", filter.to_owned())]);
+        assert_eq!(Config::load(None, &env(&[]), &flags).expect(filter).log, filter);
+    }
+    let refusal = Config::load(None, &env(&[]), &Flags::from([("log", "warning".to_owned())])).expect_err("no level");
+    assert!(refusal.expected.is_some_and(|said| said.contains("off, error, warn, info, debug, trace")), "the levels are named");
 }
 
 #[test]

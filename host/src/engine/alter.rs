@@ -44,7 +44,7 @@ fn admit_edit(shared: &Shared, id: EventId, mut edit: Edit) -> Result<Edit, Refu
         limits::check_labels(labels)?;
     }
     if let Some(args) = &edit.args {
-        limits::at_most("the arguments (bytes)", limits::ARGS_BYTES, args.get().len())?;
+        limits::check_args(args.get())?;
         let snapshot = shared.registry.now();
         let name = &event.wish.event_type;
         let known = snapshot.types.get(name).ok_or_else(|| super::intake::unknown_type(&snapshot, name))?;

@@ -7,13 +7,17 @@ use crate::engine::limits;
 use crate::engine::schema;
 use crate::engine::shared::Shared;
 use crate::registry::Snapshot;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 use sexton_core::schedule::ScheduleText;
 use sexton_core::{Blame, NewEvent, Refusal, Schedule};
 use sexton_plugin_api::wire::{ScheduleOrder, StandingEvent};
 use sexton_store::rows::Intention;
 use sexton_store::store::StandingOffer;
+use std::collections::HashMap;
+
+/// A time that is this much before now was meant to be now: `--in 0s` took a moment to arrive.
+const PAST: TimeDelta = TimeDelta::seconds(1);
 
 /// An event that may be stored, and what its caller should know.
 #[derive(Clone, Debug)]
@@ -26,22 +30,58 @@ pub struct Admitted {
     pub notes: Vec<String>,
 }
 
-/// Validates all, or refuses the first that is wrong; with several, the refusal names its place, from 1.
-pub fn admit(shared: &Shared, events: Vec<NewEvent>) -> Result<Vec<Admitted>, Refusal> {
+/// What people call an event of a call: `line 4` of a file, else `event 3` of several, else nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct Places<'a> {
+    /// The line of each, if they came in lines.
+    pub lines: &'a [usize],
+    /// How many there are.
+    pub count: usize,
+}
+
+impl Places<'_> {
+    /// The name of the event with this index.
+    #[must_use]
+    pub fn name(&self, index: usize) -> String {
+        self.lines.get(index).map_or_else(|| format!("event {}", index + 1), |line| format!("line {line}"))
+    }
+
+    fn named(&self, index: usize, mut refusal: Refusal) -> Refusal {
+        if self.count > 1 || !self.lines.is_empty() {
+            refusal.message = format!("{}: {}", self.name(index), refusal.message);
+        }
+        refusal
+    }
+}
+
+/// Validates all, or refuses the first that is wrong; with several, the refusal names its place, from 1, or its line.
+pub fn admit(shared: &Shared, events: Vec<NewEvent>, lines: &[usize]) -> Result<Vec<Admitted>, Refusal> {
     limits::at_most("the number of events in one call", limits::BATCH, events.len())?;
-    let several = events.len() > 1;
+    let places = Places { lines, count: events.len() };
     let (now, snapshot) = (clock::now(), shared.registry.now());
     let ids = shared.event_ids(events.len());
-    let admitted = events.into_iter().zip(ids).enumerate().map(|(i, (event, id))| {
-        let named = |mut refusal: Refusal| {
-            if several {
-                refusal.message = format!("event {}: {}", i + 1, refusal.message);
-            }
-            refusal
-        };
-        admit_one(&snapshot, event, id, now).map_err(named)
-    });
-    admitted.collect()
+    let admitted = events
+        .into_iter()
+        .zip(ids)
+        .enumerate()
+        .map(|(i, (event, id))| admit_one(&snapshot, event, id, now).map_err(|refusal| places.named(i, refusal)));
+    let admitted = admitted.collect::<Result<Vec<_>, _>>()?;
+    each_key_once(&admitted, places)?;
+    Ok(admitted)
+}
+
+/// The store would name the earlier event by an id that nobody can look up: its transaction is rolled back.
+fn each_key_once(admitted: &[Admitted], places: Places<'_>) -> Result<(), Refusal> {
+    let mut seen = HashMap::new();
+    for (i, wish) in admitted.iter().map(|a| &a.intention.wish).enumerate() {
+        let Some(key) = &wish.key else { continue };
+        if let Some(first) = seen.insert((&wish.event_type, key), i) {
+            let said = format!("the key `{key}` of `{}` stands here a second time; {} has it too", wish.event_type, places.name(first));
+            let refusal = Refusal::new("INP008", Blame::Input, said).expected("a key of its own for each event of a type");
+            return Err(places.named(i, refusal.remedy("give one of the two another key, or leave one out; nothing was stored")));
+        }
+    }
+    Ok(())
 }
 
 fn admit_one(snapshot: &Snapshot, event: NewEvent, id: sexton_core::EventId, now: DateTime<Utc>) -> Result<Admitted, Refusal> {
@@ -49,7 +89,7 @@ fn admit_one(snapshot: &Snapshot, event: NewEvent, id: sexton_core::EventId, now
     let known = snapshot.types.get(&event.event_type).ok_or_else(|| unknown_type(snapshot, &event.event_type))?;
     schema::check(&event.event_type, &known.args_schema, &known.validator, event.args.get())?;
     let mut notes = Vec::new();
-    if matches!(event.schedule, Schedule::Once { when } if when < now) {
+    if matches!(event.schedule, Schedule::Once { when } if when < now - PAST) {
         notes.push("the time is in the past: it runs at once".to_owned());
     }
     let unresolved = known.serving.is_none();

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 /// Bytes of an event's arguments.
 pub const ARGS_BYTES: usize = 256 * 1024;
+/// How deep arguments and the properties of resources may be nested: their answers stand deeper still, and readers stop at 128.
+pub const DEPTH: usize = 64;
 /// Events stored by one call.
 pub const BATCH: usize = 10_000;
 /// Resources of one event.
@@ -59,10 +61,33 @@ pub fn at_most(what: &str, limit: usize, found: usize) -> Result<(), Refusal> {
     if found > limit { Err(exceeded(what, limit, found)) } else { Ok(()) }
 }
 
+/// Arguments: not too long, not too deep.
+pub fn check_args(args: &str) -> Result<(), Refusal> {
+    at_most("the arguments (bytes)", ARGS_BYTES, args.len())?;
+    at_most("the nesting of the arguments", DEPTH, depth(args))
+}
+
+/// How deep JSON is nested; `text` is known to be JSON.
+fn depth(text: &str) -> usize {
+    let (mut deepest, mut now, mut in_string, mut escaped) = (0_usize, 0_usize, false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = in_string,
+            b'"' => in_string = !in_string,
+            b'[' | b'{' if !in_string => now += 1,
+            b']' | b'}' if !in_string => now = now.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(now);
+    }
+    deepest
+}
+
 /// Looks at everything of an event that has a size.
 pub fn check(event: &NewEvent) -> Result<(), Refusal> {
     at_most("the event type (bytes)", KEY_BYTES, event.event_type.len())?;
-    at_most("the arguments (bytes)", ARGS_BYTES, event.args.get().len())?;
+    check_args(event.args.get())?;
     at_most("the key (bytes)", KEY_BYTES, event.key.as_ref().map_or(0, String::len))?;
     at_most("the description (bytes)", DESCRIPTION_BYTES, event.description.as_ref().map_or(0, String::len))?;
     check_labels(&event.labels)?;
@@ -103,6 +128,23 @@ fn check_resources(event: &NewEvent) -> Result<(), Refusal> {
                 .remedy("name each resource once: results are kept by its id"));
         }
     }
-    let bytes = serde_json::to_string(&event.resources).map_or(usize::MAX, |text| text.len());
-    at_most("the resources (bytes of JSON)", RESOURCES_BYTES, bytes)
+    let text = serde_json::to_string(&event.resources).unwrap_or_default();
+    at_most("the resources (bytes of JSON)", RESOURCES_BYTES, text.len())?;
+    at_most("the nesting of the resources", DEPTH, depth(&text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nesting_is_counted_outside_of_strings() {
+        for (text, deep) in [("1", 0), ("{}", 1), (r#"{"a": [1, {"b": []}], "c": {}}"#, 4), (r#"{"a": "[[[\"[[\\\\"}"#, 1)] {
+            assert_eq!(depth(text), deep, "{text}");
+        }
+        let nested = |n: usize| format!("{}{}", "[".repeat(n), "]".repeat(n));
+        assert_eq!(check_args(&nested(DEPTH)), Ok(()));
+        let refusal = check_args(&nested(DEPTH + 1)).expect_err("too deep");
+        assert_eq!((refusal.code.as_str(), refusal.found.as_deref()), ("INP015", Some("65")));
+    }
 }

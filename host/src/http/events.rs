@@ -54,7 +54,7 @@ pub async fn schedule(
     let text = reading::text(body)?;
     let accepted = blocking(move || -> Result<Scheduled, No> {
         let read = reading::events(&headers, &text)?;
-        let mut accepted = rooms.engine.schedule(read.events, &peer.actor())?;
+        let mut accepted = rooms.engine.schedule_lines(read.events, &read.lines, &peer.actor())?;
         match (read.single, accepted.pop()) {
             (true, Some(one)) => Ok(Scheduled::One(one)),
             (_, last) => {

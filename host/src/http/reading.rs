@@ -15,6 +15,9 @@ use sexton_core::{Blame, NewEvent, Refusal, Schedule};
 /// How much of a long text is shown around a place, in bytes to each side.
 const AROUND: usize = 100;
 
+/// What some editors write before UTF-8 text.
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
 /// A body as it came.
 pub type Raw = Result<Bytes, BytesRejection>;
 
@@ -23,6 +26,8 @@ pub type Raw = Result<Bytes, BytesRejection>;
 pub struct Events {
     /// In order.
     pub events: Vec<NewEvent>,
+    /// The line of each, from 1, if they came in lines; else nothing.
+    pub lines: Vec<usize>,
     /// One object, so one object is answered.
     pub single: bool,
 }
@@ -42,7 +47,12 @@ pub fn text(body: Raw) -> Result<String, No> {
             Refusal::new("INP011", Blame::Input, "the body did not arrive whole")
         })
     })?;
-    String::from_utf8(bytes.into()).map_err(|e| No(Refusal::new("INP011", Blame::Input, format!("the body is no UTF-8 text: {e}"))))
+    let text = String::from_utf8(bytes.into());
+    let mut text = text.map_err(|e| No(Refusal::new("INP011", Blame::Input, format!("the body is no UTF-8 text: {e}"))))?;
+    if text.starts_with(BYTE_ORDER_MARK) {
+        text.drain(..BYTE_ORDER_MARK.len_utf8());
+    }
+    Ok(text)
 }
 
 /// Events by the body's content type: `application/x-ndjson` is one a line, all else one object or an array.
@@ -53,16 +63,17 @@ pub fn events(headers: &HeaderMap, body: &str) -> Result<Events, Refusal> {
     let kind = headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
     if kind.starts_with("application/x-ndjson") {
         let lines = body.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-        let events: Result<Vec<_>, _> = lines.map(|(i, line)| event(line).map_err(|r| named(&format!("line {}", i + 1), r))).collect();
-        return Ok(Events { events: events?, single: false });
+        let read = lines.map(|(i, line)| Ok((event(line).map_err(|r| named(&format!("line {}", i + 1), r))?, i + 1)));
+        let (events, lines) = read.collect::<Result<Vec<_>, Refusal>>()?.into_iter().unzip();
+        return Ok(Events { events, lines, single: false });
     }
     if !body.trim_start().starts_with('[') {
-        return Ok(Events { events: vec![event(body)?], single: true });
+        return Ok(Events { events: vec![event(body)?], lines: Vec::new(), single: true });
     }
     let parts: Vec<&RawValue> = serde_json::from_str(body).map_err(|e| not_json(body, &e))?;
     let events: Result<Vec<_>, _> =
         parts.iter().enumerate().map(|(i, part)| event(part.get()).map_err(|r| named(&format!("event {}", i + 1), r))).collect();
-    Ok(Events { events: events?, single: false })
+    Ok(Events { events: events?, lines: Vec::new(), single: false })
 }
 
 fn named(place: &str, mut refusal: Refusal) -> Refusal {
@@ -71,12 +82,28 @@ fn named(place: &str, mut refusal: Refusal) -> Refusal {
 }
 
 fn event(text: &str) -> Result<NewEvent, Refusal> {
+    if let Some(refusal) = no_object(text.trim()) {
+        return Err(refusal);
+    }
     serde_json::from_str(text).map_err(|e| {
         // Through serde a schedule's refusal loses its code and place: ask again for that part alone.
         let whole: Result<Value, _> = serde_json::from_str(text);
         let schedule = whole.ok().and_then(|mut whole| Some(whole.get_mut("schedule")?.take()));
         schedule.and_then(|schedule| Schedule::from_json(&schedule).err()).unwrap_or_else(|| not_json(text, &e))
     })
+}
+
+/// An array, a number or a word where an event is wanted.
+fn no_object(text: &str) -> Option<Refusal> {
+    let (found, remedy) = if text.starts_with('[') {
+        ("an array", "write the events one a line, without brackets and commas (`jq -c '.[]'` does it)")
+    } else if !text.starts_with('{') && serde_json::from_str::<Value>(text).is_ok() {
+        ("a single value", "write an object")
+    } else {
+        return None;
+    };
+    let refusal = Refusal::new("INP011", Blame::Input, format!("an event is a JSON object, and this is {found}"));
+    Some(refusal.expected(r#"{"event_type": "shell.run", "schedule": {"every": "5m"}, "args": {…}}"#).remedy(remedy))
 }
 
 /// A small JSON body; an empty one is `{}`.
@@ -140,6 +167,10 @@ mod tests {
         assert_eq!(read("application/json", &format!("[{GOOD}, {GOOD}]")).expect("good").events.len(), 2);
         let lines = read("application/x-ndjson", &format!("{GOOD}\n\n{GOOD}\n")).expect("good");
         assert!(!lines.single && lines.events.len() == 2);
+        assert_eq!(lines.lines, [1, 3], "blank lines count");
+        let marked = text(Ok(Bytes::from(format!("\u{feff}{GOOD}")))).ok().expect("a byte order mark is passed over");
+        assert!(read("application/json", &marked).expect("good").single);
+        assert!(text(Ok(Bytes::new())).is_ok_and(|text| text.is_empty()));
     }
 
     #[test]
@@ -151,6 +182,13 @@ mod tests {
         assert_eq!(&place.text[place.start..place.end], "\"event_typo\"");
         let refusal = read("application/json", &format!("[{GOOD},{typo}]")).expect_err("refused");
         assert!(refusal.message.starts_with("event 2: "), "{refusal}");
+        for (line, found) in
+            [("[]", "an array"), ("[1, 2]", "an array"), ("[", "an array"), ("7", "a single value"), ("null", "a single value")]
+        {
+            let refusal = read("application/x-ndjson", &format!("{GOOD}\n{line}")).expect_err("refused");
+            assert_eq!(refusal.message, format!("line 2: an event is a JSON object, and this is {found}"));
+            assert_eq!(refusal.code, "INP011");
+        }
         for text in ["", "{", "[", "nul", "[1]", "\u{e9}", "[{},"] {
             assert_eq!(read("application/json", text).expect_err(text).code, "INP011", "{text}");
         }

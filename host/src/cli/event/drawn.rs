@@ -5,6 +5,9 @@
 use crate::output::table::{Column, card, cut, distance, draw, instant, text};
 use serde_json::Value;
 
+/// Notes on a file that are shown.
+const NOTES: usize = 10;
+
 /// The columns of lists.
 pub const COLUMNS: &[Column] = &[
     Column { head: "ID", cell: |e| text(e, "id") },
@@ -67,6 +70,27 @@ pub fn accepted(answer: &Value) -> String {
     line
 }
 
+/// What was accepted out of a file: how many, and the first notes with the lines they are about.
+pub fn all_accepted(answers: &[Value], lines: &[usize]) -> String {
+    let mut said = match answers.len() {
+        1 => "scheduled 1 event".to_owned(),
+        n => format!("scheduled {n} events"),
+    };
+    let of = |answer: &Value| answer["notes"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect();
+    let notes = answers.iter().zip(lines).flat_map(|(answer, line)| {
+        let notes: Vec<String> = of(answer);
+        notes.into_iter().map(move |note| (line, note))
+    });
+    let notes: Vec<_> = notes.collect();
+    for (line, note) in notes.iter().take(NOTES) {
+        said += &format!("\nnote: line {line}: {note}");
+    }
+    if notes.len() > NOTES {
+        said += &format!("\nnote: and {} more; `--output json` has them all", notes.len() - NOTES);
+    }
+    said
+}
+
 /// One event as a card, with what waits and what ran.
 pub fn drawn(event: &Value) -> String {
     let next = [instant(event, "next_run_at"), distance(event, "next_run_at")].join("  ");
@@ -117,3 +141,22 @@ const WAITING: &[Column] = &[
     Column { head: "ATTEMPT", cell: |w| text(w, "attempt") },
     Column { head: "DEAD", cell: |w| cut(&text(w, "dead"), 60) },
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn notes_of_a_file_name_their_lines_and_end() {
+        let past = json!({"id": "evt_1", "notes": ["the time is in the past: it runs at once"]});
+        let none = json!({"id": "evt_2", "notes": []});
+        let said = all_accepted(&[none.clone(), past.clone()], &[1, 3]);
+        assert_eq!(said, "scheduled 2 events\nnote: line 3: the time is in the past: it runs at once");
+        assert_eq!(all_accepted(&[none], &[1]), "scheduled 1 event");
+        let many = vec![past; 13];
+        let said = all_accepted(&many, &(1..=13).collect::<Vec<_>>());
+        assert_eq!(said.lines().count(), 12);
+        assert!(said.ends_with("note: and 3 more; `--output json` has them all"), "{said}");
+    }
+}

@@ -61,6 +61,33 @@ fn a_key_in_use_is_refused_and_names_the_event() {
 }
 
 #[test]
+fn a_key_twice_in_one_call_names_both_places() {
+    let rig = Rig::new();
+    rig.serve(&[("a.a", None), ("a.b", None)]);
+    let keyed = |name: &str| NewEvent { key: Some("nightly".into()), ..event(name, Schedule::Manual) };
+    let batch = || vec![event("a.a", Schedule::Manual), keyed("a.a"), keyed("a.b"), keyed("a.a")];
+    for (lines, second, first) in [(&[][..], "event 4: ", "event 2"), (&[1, 3, 4, 9][..], "line 9: ", "line 3")] {
+        let refusal = rig.engine.schedule_lines(batch(), lines, &rig.by).unwrap_err();
+        assert_eq!(refusal.code, "INP008");
+        assert!(refusal.message.starts_with(second) && refusal.message.contains(first), "{refusal}");
+        assert!(!refusal.to_string().contains("evt_"), "nothing that was rolled back is named: {refusal}");
+    }
+    assert_eq!(rig.events(), 0);
+    let refusal = rig.engine.schedule_lines(vec![event("a.c", Schedule::Manual)], &[7], &rig.by).unwrap_err();
+    assert!(refusal.message.starts_with("line 7: "), "{refusal}");
+    assert_eq!(rig.engine.schedule(batch().split_off(1)[..2].to_vec(), &rig.by).unwrap().len(), 2, "another type may use it");
+}
+
+#[test]
+fn now_is_not_the_past() {
+    let rig = Rig::new();
+    rig.serve(&[("a.a", None)]);
+    let notes = |ms| rig.engine.schedule(vec![event("a.a", once(in_ms(ms)))], &rig.by).unwrap().remove(0).notes;
+    let past = |notes: Vec<String>| notes.iter().any(|n| n.contains("past"));
+    assert!(!past(notes(0)) && past(notes(-60_000)));
+}
+
+#[test]
 fn what_is_accepted_says_when_and_what_to_know() {
     let rig = Rig::new();
     rig.serve(&[("a.a", None)]);
