@@ -109,11 +109,7 @@ impl Failure {
             Self::Failed(_) => 1,
             Self::Input(_) => 2,
             Self::NoHost(_) => 3,
-            Self::Host(refusal) => match refusal.blame {
-                Blame::Input => 2,
-                Blame::Bug => 1,
-                Blame::Config | Blame::Plugin | Blame::Store | Blame::World => 4,
-            },
+            Self::Host(refusal) => refused_by_host(refusal),
             Self::Told(code) => *code,
         }
     }
@@ -123,6 +119,17 @@ impl Failure {
             Self::Failed(r) | Self::Input(r) | Self::NoHost(r) | Self::Host(r) => Some(r),
             Self::Told(_) | Self::Pipe => None,
         }
+    }
+}
+
+/// The exit code of what a host refused: 2 if the input itself is wrong, 4 if the host's state or a library stands against it.
+fn refused_by_host(refusal: &Refusal) -> u8 {
+    match (refusal.code.as_str(), refusal.blame) {
+        ("INP008" | "INP010", _) => 4,
+        (code, _) if code.starts_with("PLG") => 4,
+        (_, Blame::Input) => 2,
+        (_, Blame::Bug) => 1,
+        (_, Blame::Config | Blame::Plugin | Blame::Store | Blame::World) => 4,
     }
 }
 

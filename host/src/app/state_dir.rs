@@ -58,7 +58,9 @@ fn not_made(path: &Path, e: &io::Error) -> Refusal {
 /// A directory of ours that others may enter: closed if it is empty or a host's already, refused otherwise (it may be `/tmp`).
 fn close_to_others(state: &Path, mode: u32) -> Result<(), Refusal> {
     let mut names = std::fs::read_dir(state).map_err(|e| refused(state, &format!("cannot be listed: {e}")))?;
-    let is_hosts = names.next().is_none() || MARKS.iter().any(|mark| state.join(mark).exists());
+    // A newcomer makes `plugins` first: nothing but it is still a directory for a host.
+    let is_new = names.all(|name| name.is_ok_and(|name| name.file_name() == "plugins"));
+    let is_hosts = is_new || MARKS.iter().any(|mark| state.join(mark).exists());
     if !is_hosts {
         return Err(refused(state, "is open to others and holds files that are not a host's")
             .expected("a directory of its own, mode 0700")
@@ -66,7 +68,9 @@ fn close_to_others(state: &Path, mode: u32) -> Result<(), Refusal> {
             .remedy(format!("name a directory of its own with `--state DIR`; or, if it is meant: chmod 700 {}", state.display())));
     }
     std::fs::set_permissions(state, std::fs::Permissions::from_mode(0o700))
-        .map_err(|e| refused(state, &format!("cannot be closed to others: {e}")))
+        .map_err(|e| refused(state, &format!("cannot be closed to others: {e}")))?;
+    tracing::info!(state = %state.display(), "the state directory was open to others and has mode 0700 now");
+    Ok(())
 }
 
 fn refused(path: &Path, why: &str) -> Refusal {
@@ -91,6 +95,17 @@ mod tests {
         std::fs::set_permissions(&state, std::fs::Permissions::from_mode(0o755)).expect("ours");
         std::fs::write(state.join("sexton.db"), "").expect("writes");
         prepare(&state, &state.join("plugins")).expect("a host's directory is closed again");
+        assert_eq!(mode(&state), 0o700);
+    }
+
+    #[test]
+    fn a_newcomers_directory_with_plugins_alone_is_closed() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let state = dir.path().join("s");
+        std::fs::create_dir_all(state.join("plugins")).expect("made");
+        std::fs::write(state.join("plugins/libx.so"), "").expect("writes");
+        std::fs::set_permissions(&state, std::fs::Permissions::from_mode(0o755)).expect("ours");
+        prepare(&state, &state.join("plugins")).expect("taken");
         assert_eq!(mode(&state), 0o700);
     }
 

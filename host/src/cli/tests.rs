@@ -24,6 +24,9 @@ fn ends_have_their_exit_codes() {
     let by_host =
         [Blame::Input, Blame::Config, Blame::Plugin, Blame::Store, Blame::World, Blame::Bug].map(|b| Failure::Host(refusal(b)).code());
     assert_eq!(by_host, [2, 4, 4, 4, 4, 1]);
+    let of = |code: &str| Failure::Host(Refusal::new(code, Blame::Input, "no")).code();
+    assert_eq!(["INP008", "INP010", "PLG001", "PLG035"].map(of), [4; 4], "the host's state stands against it");
+    assert_eq!(["INP001", "INP002", "INP009", "INP011", "INP015"].map(of), [2; 5], "the input itself is wrong");
     assert_eq!(Failure::from(io::Error::from(io::ErrorKind::BrokenPipe)).code(), 0);
 }
 
