@@ -64,7 +64,7 @@ fn wrong_text_is_refused_at_its_place() {
 
 #[test]
 fn log_filters_that_say_something_are_taken() {
-    for filter in ["off", "WARN", "info,sexton::engine=debug", "info, sexton=trace", "info,sexton[run{id=7}]=debug"] {
+    for filter in ["off", "WARN", "info,sexton::engine=debug", "info,sexton=trace", "info,sexton[run{id=7}]=debug"] {
         let flags = Flags::from([("log", filter.to_owned())]);
         assert_eq!(Config::load(None, &env(&[]), &flags).expect(filter).log, filter);
     }
