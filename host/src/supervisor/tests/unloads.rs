@@ -209,7 +209,7 @@ fn a_path_that_waits_for_its_turn_is_copied_once() {
     let load = std::thread::spawn(move || supervisor.load(&wanted, &who()));
     let arriving =
         || fs::read_dir(site.plugins()).expect("read").flatten().find(|e| e.file_name().as_encoded_bytes().starts_with(b".arriving."));
-    until("the copy", || arriving());
+    until("the copy", &arriving);
     // Where it came from may go: what was asked for is what is loaded.
     fs::remove_file(&source).expect("removed");
     fs::write(&gate, "").expect("opened");
