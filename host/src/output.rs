@@ -31,7 +31,7 @@ pub fn line(text: &str) -> io::Result<()> {
 /// Writes one value: pretty JSON, or one line.
 ///
 /// # Errors
-/// As [`line`].
+/// As [`line()`].
 pub fn value(format: Format, value: &Value) -> io::Result<()> {
     match format {
         Format::Ndjson => match value {

@@ -41,13 +41,13 @@ pub struct KeyFlags {
     /// The host's own directory [default: $XDG_STATE_HOME/sexton; /var/lib/sexton for root]
     #[arg(long, value_name = "DIR")]
     pub state: Option<String>,
-    /// The directory that plugins are dropped into [default: <state>/plugins]
+    /// The directory that plugins are dropped into [default: STATE/plugins]
     #[arg(long, value_name = "DIR")]
     pub plugins: Option<String>,
-    /// Where events are kept: sqlite:PATH or sqlite::memory: [default: sqlite:<state>/sexton.db]
+    /// Where events are kept: sqlite:PATH or sqlite::memory: [default: sqlite:STATE/sexton.db]
     #[arg(long, value_name = "URL")]
     pub store: Option<String>,
-    /// The Unix socket [default: <state>/sexton.sock]
+    /// The Unix socket [default: STATE/sexton.sock]
     #[arg(long, value_name = "PATH")]
     pub socket: Option<String>,
     /// The host's name, as runs record it [default: the machine's]
