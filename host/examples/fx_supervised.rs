@@ -32,6 +32,9 @@ struct Say {
 
 impl ScheduledEventJob for Say {
     fn run(&self, cx: &JobContext) -> JobResult {
+        if let Some(gate) = &self.gate {
+            std::fs::write(gate.with_extension("entered"), "")?;
+        }
         while self.gate.as_ref().is_some_and(|gate| !gate.exists()) {
             cx.sleep(Duration::milliseconds(5))?;
         }

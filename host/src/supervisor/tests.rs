@@ -177,10 +177,17 @@ impl Site {
         self.engine.schedule(vec![wish], &who()).expect("accepted").remove(0)
     }
 
-    /// Schedules a run that goes on until the gate is opened, and waits until it is under way.
+    /// Schedules a run that goes on until the gate is opened, and waits until the job is entered: a run that was only handed over may
+    /// still be given back.
     fn held_run(&self, gate: &Path) -> EventId {
         let id = self.schedule("fx.say", &json!({ "gate": gate })).id;
-        until("the run to be under way", || self.engine.in_flight().into_iter().find(|r| r.occurrence.event == id));
+        let entered = gate.with_extension("entered");
+        until("the run to be under way", || {
+            let held = self.engine.in_flight().into_iter().find(|r| r.occurrence.event == id);
+            held.filter(|_| entered.exists())
+        });
+        // The next run at the same gate leaves its own.
+        fs::remove_file(entered).expect("it was there");
         id
     }
 
