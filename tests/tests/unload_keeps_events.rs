@@ -149,3 +149,29 @@ fn sigterm_lets_runs_end_and_exits_zero() {
         assert_eq!((runs.len(), &runs[0]["outcome"], &runs[0]["attempt"]), (1, &json!("succeeded"), &json!(1)), "{runs:?}");
     }
 }
+
+#[test]
+fn abandoning_amid_due_events_loses_none_and_doubles_none() {
+    for placement in Placement::ALL {
+        let site = Site::with(placement, &["fx_witness"]);
+        let mut host = HostProcess::start(&site);
+        let (witness, build) = (site.witness("lines"), Build::of("fx_witness"));
+        for round in 1..=5 {
+            let wish = |n: usize| {
+                let at = in_millis(400 + i64::try_from(n).expect("small"));
+                json!({"event_type": "fx.witness", "schedule": {"once": at}, "args": {"witness": witness.path(), "takes_ms": n % 5}})
+            };
+            let before = witness.len();
+            assert_eq!(site.schedule_all(&(0..500).map(wish).collect::<Vec<Value>>()).len(), 500);
+            until("some have run", SOON, || (witness.len() > before + 50).then_some(()));
+            site.sexton(&["plugin", "unload", "fx-witness", "--abandon"]).fine();
+            site.sexton(&["plugin", "load", "fx-witness"]).fine();
+            site.until_serving("fx-witness", &build);
+            let runs = until("every event has ended", SOON, || Some(site.runs(&[])).filter(|runs| runs.len() >= 500 * round));
+            assert!(runs.iter().all(|run| run["outcome"] == "succeeded"), "an unload ended a run");
+            assert!(witness.times().values().all(|&n| n == 1), "an occurrence ran twice");
+            assert_eq!((witness.len(), runs.len()), (500 * round, 500 * round));
+        }
+        assert!(host.alive());
+    }
+}
