@@ -33,7 +33,7 @@ fn another_layout_is_refused_in_words() {
     let rejection = life.load(none()).expect_err("refused");
     assert_eq!(rejection.code, "PLG011");
     let found = rejection.found.expect("what differs");
-    assert!(found.contains("Error:") && found.len() < 1300, "{found}");
+    assert!(found.contains("sexton-plugin-api") && !found.contains("Error:") && found.len() < 1300, "{found}");
     assert_eq!(life.gone().memory, Memory::Unmapped);
 }
 
