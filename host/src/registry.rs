@@ -5,18 +5,11 @@
 use arc_swap::ArcSwap;
 use sexton_core::TypeId;
 use sexton_loader::seam::Order;
+pub use sexton_loader::seam::Placement;
 use sexton_plugin_api::wire::ActionOffer;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
-
-/// Where a generation's code runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Placement {
-    /// Threads of this process.
-    InProcess,
-}
 
 /// A generation that serves: where to send orders, and what its code is.
 #[derive(Debug)]

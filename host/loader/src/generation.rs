@@ -145,6 +145,6 @@ fn start(source: Source, plugin: String, generation: i64, threads: usize, report
 fn refuse_for_want_of_a_thread(shared: &Shared, error: &std::io::Error) {
     shared.report(Report::Loaded(Err(Rejection::new("PLG010", format!("no thread could be started for the plugin: {error}"))
         .remedy("raise the limit of processes and threads (`ulimit -u`, `TasksMax=`) or stop something else"))));
-    shared.farewell(Farewell { memory: Memory::None, unload: None });
+    shared.farewell(Farewell { memory: Memory::None, unload: None, death: None });
     host_table::leave(shared);
 }

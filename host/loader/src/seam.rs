@@ -1,7 +1,8 @@
 //! The seam between the host and a generation: orders in, reports out, both owned serde data.
 //!
 //! Not a trait and not callbacks: no closure, lifetime or `&dyn` of the host crosses it, so that a runner process can stand on the far
-//! side as well as threads of this process. What must hold: after `Done` of a run nothing more is reported of it; `Gone` is the last report.
+//! side as well as threads of this process. What must hold: after `Done` of a run nothing more is reported of it; `Gone` is the last report;
+//! everything here can be written by postcard: what the plugin boundary has as JSON travels as JSON text.
 
 use crate::rejection::Rejection;
 use chrono::{DateTime, Utc};
@@ -9,16 +10,43 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sexton_plugin_api::wire::{ActOrder, Batch, CallRefusal, EntryFailure, HostCall, LoadOrder, RunOrder, RunReply};
 
+/// Where a generation's code runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Placement {
+    /// A process of its own.
+    Runner,
+    /// Threads of the host's process.
+    InProcess,
+}
+
+impl Placement {
+    /// As rows, settings and the API have it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Runner => "runner",
+            Self::InProcess => "in-process",
+        }
+    }
+}
+
+impl std::fmt::Display for Placement {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
 /// What the host tells a generation.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Order {
     /// Call `load`. Answered by `Loaded`.
-    Load(LoadOrder),
+    Load(#[serde(with = "as_json")] LoadOrder),
     /// Run these. Each is answered by `Started` and `Done`; by `Done` alone if it was cancelled before a thread took it; by `Refused` if it
     /// never will be taken.
-    Run(Vec<RunOrder>),
+    Run(#[serde(with = "as_json")] Vec<RunOrder>),
     /// Call an action. Answered by `Acted`.
-    Act(ActOrder),
+    Act(#[serde(with = "as_json")] ActOrder),
     /// Call `migrate_args` for stored args of one type. Answered by `Migrated`.
     Migrate {
         /// Names the question.
@@ -33,6 +61,7 @@ pub enum Order {
         /// The call's number.
         call: u64,
         /// What to say.
+        #[serde(with = "as_json")]
         answer: Result<Value, CallRefusal>,
     },
     /// Ask a run or action to stop. A run that had not started is answered by `Done` as cancelled, without `Started`: no plugin code ran.
@@ -50,13 +79,16 @@ pub enum Order {
     /// sent while something runs, `Gone` comes at once (memory lingering) and how those runs end is lost. The sender of the orders is to
     /// be kept until `Gone`: dropping it is `Drain` and `Unload`, and nobody is left to answer the plugin's calls.
     Unload,
+    /// End it now, whatever it does. A runner's process dies; threads of the host's own process cannot be killed, so that for them it is
+    /// `Unload` of what is given up.
+    Kill(Killing),
 }
 
 /// What a generation tells the host.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Report {
     /// `load` returned; or the image was refused. After an `Err` comes `Gone`.
-    Loaded(Result<Batch, Rejection>),
+    Loaded(#[serde(with = "as_json")] Result<Batch, Rejection>),
     /// A thread entered the job. Not said of a run that was cancelled before.
     Started {
         /// Which.
@@ -65,7 +97,7 @@ pub enum Report {
         at: DateTime<Utc>,
     },
     /// Runs that ended.
-    Done(Vec<Ended>),
+    Done(#[serde(with = "as_json")] Vec<Ended>),
     /// Runs that came after `Drain` or were still queued when it came: never started, to be handed to somebody else.
     Refused(Vec<u64>),
     /// An action ended.
@@ -89,6 +121,7 @@ pub enum Report {
         /// Inside which run or action; 0 = none.
         run: u64,
         /// What.
+        #[serde(with = "as_json")]
         request: HostCall,
     },
     /// A log record.
@@ -96,7 +129,7 @@ pub enum Report {
     /// Nothing runs any more after `Drain`.
     Quiescent,
     /// The life of the generation is over.
-    Gone(Farewell),
+    Gone(#[serde(with = "as_json")] Farewell),
 }
 
 /// One run that ended.
@@ -134,6 +167,65 @@ pub struct Farewell {
     pub memory: Memory,
     /// What `unload` said, if it failed.
     pub unload: Option<EntryFailure>,
+    /// How its process ended, if it did so before its time.
+    #[serde(default)]
+    pub death: Option<Death>,
+}
+
+/// Why the host ends a generation's process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Killing {
+    /// What ends it.
+    pub kind: DeathKind,
+    /// For people: `run 5f.1 took longer than 30s and did not stop`.
+    pub why: String,
+    /// The run because of which.
+    pub run: Option<u64>,
+}
+
+/// How a process ended before its time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Death {
+    /// What sort of end.
+    pub kind: DeathKind,
+    /// For people: `signal 11 (SIGSEGV): access to 0x0`.
+    pub cause: String,
+    /// The run whose thread it happened on, if that is known: the others are innocent.
+    pub run: Option<u64>,
+}
+
+/// The sorts of ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeathKind {
+    /// A signal that nobody of ours sent.
+    Signal,
+    /// A thread ran over the end of its stack.
+    StackOverflow,
+    /// It called `exit`.
+    Exit,
+    /// Memory ran out against its limit.
+    MemoryLimit,
+    /// Processor time ran out against its limit.
+    CpuLimit,
+    /// A run, or a step of its life, took longer than its deadline and did not listen.
+    Deadline,
+    /// It said what is not the protocol.
+    Protocol,
+    /// An operator wanted it.
+    Killed,
+    /// The host ends.
+    HostEnds,
+    /// The process could not be started.
+    NotStarted,
+}
+
+impl DeathKind {
+    /// Whether the plugin is to blame, so that it counts towards quarantine.
+    #[must_use]
+    pub fn blames_the_plugin(self) -> bool {
+        !matches!(self, Self::Killed | Self::HostEnds | Self::NotStarted)
+    }
 }
 
 /// The observed state of the image after closing.
@@ -158,4 +250,18 @@ pub struct Stamped {
     pub generation: i64,
     /// What it says.
     pub report: Report,
+}
+
+/// What is JSON at the plugin's boundary travels as JSON text in a frame.
+mod as_json {
+    use serde::de::DeserializeOwned;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
+
+    pub fn serialize<T: Serialize, S: Serializer>(value: &T, to: S) -> Result<S::Ok, S::Error> {
+        serde_json::to_string(value).map_err(ser::Error::custom)?.serialize(to)
+    }
+
+    pub fn deserialize<'de, T: DeserializeOwned, D: Deserializer<'de>>(from: D) -> Result<T, D::Error> {
+        serde_json::from_str(&String::deserialize(from)?).map_err(de::Error::custom)
+    }
 }

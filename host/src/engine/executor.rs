@@ -163,7 +163,7 @@ fn slot_of(occurrence: &Occurrence, serving: &Serving, now: DateTime<Utc>) -> Sl
         generation: serving.generation,
         digest: serving.digest.clone(),
         plugin: serving.plugin.clone(),
-        placement: settler::placement_text(serving.placement),
+        placement: serving.placement.name().to_owned(),
         started_at_us: now.timestamp_micros(),
     }
 }

@@ -10,7 +10,6 @@ use crate::engine::scheduler::Message;
 use crate::engine::shared::Shared;
 use crate::engine::table::Running;
 use crate::problem;
-use crate::registry::Placement;
 use chrono::{DateTime, Utc};
 use sexton_core::decide::End;
 use sexton_core::{Outcome, ResourceEnd};
@@ -212,16 +211,8 @@ fn blank_end(run: &Running, end: End, finished_at: DateTime<Utc>) -> RunEnd {
         plugin: run.serving.plugin.clone(),
         generation: run.serving.generation,
         digest: run.serving.digest.clone(),
-        placement: placement_text(run.serving.placement),
+        placement: run.serving.placement.name().to_owned(),
         follow_ups: Vec::new(),
-    }
-}
-
-/// As rows and JSON have it.
-#[must_use]
-pub fn placement_text(placement: Placement) -> String {
-    match placement {
-        Placement::InProcess => "in-process".to_owned(),
     }
 }
 

@@ -243,5 +243,5 @@ fn unserved(attempt: &Attempt, unloading: bool) -> Retiring {
 }
 
 fn without_farewell() -> Farewell {
-    Farewell { memory: Memory::Lingering { why: "its threads ended without a farewell".to_owned() }, unload: None }
+    Farewell { memory: Memory::Lingering { why: "its threads ended without a farewell".to_owned() }, unload: None, death: None }
 }

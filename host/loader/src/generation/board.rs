@@ -197,7 +197,7 @@ impl Shared {
         self.turn.notify_all();
         drop(board);
         if let Some(why) = holding
-            && self.farewell(Farewell { memory: Memory::Lingering { why }, unload: None })
+            && self.farewell(Farewell { memory: Memory::Lingering { why }, unload: None, death: None })
         {
             self.stops.stop_all();
             self.calls.close();

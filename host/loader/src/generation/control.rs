@@ -145,11 +145,15 @@ fn finish(shared: &Arc<Shared>, image: Option<Image>, unload: Option<EntryFailur
         host_table::leave(&shared);
         let memory = image.map_or(Memory::None, Image::close);
         shared.calls.close();
-        shared.farewell(Farewell { memory, unload });
+        shared.farewell(Farewell { memory, unload, death: None });
     });
     if let Err(error) = started {
         let Some((image, _, unload)) = parcel.lock().take() else { return };
         std::mem::forget(image);
-        shared.farewell(Farewell { memory: Memory::Lingering { why: format!("no thread could be started to close it: {error}") }, unload });
+        shared.farewell(Farewell {
+            memory: Memory::Lingering { why: format!("no thread could be started to close it: {error}") },
+            unload,
+            death: None,
+        });
     }
 }

@@ -29,7 +29,7 @@ pub(super) fn run(shared: &Arc<Shared>, inbox: &Receiver<Order>) {
                 shared.take_question(Question::LogLevel(level));
             }
             Order::Drain => shared.drain(),
-            Order::Unload => shared.unload_now(),
+            Order::Unload | Order::Kill(_) => shared.unload_now(),
         }
     }
     shared.end_when_quiet();

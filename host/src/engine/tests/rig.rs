@@ -262,7 +262,7 @@ impl Generation {
     }
 
     pub fn go(&self) {
-        self.report(Report::Gone(Farewell { memory: Memory::None, unload: None }));
+        self.report(Report::Gone(Farewell { memory: Memory::None, unload: None, death: None }));
     }
 }
 

@@ -68,7 +68,7 @@ fn the_copy_of_an_image_that_lingers_stays() {
             unloading: true,
         };
         keeper.retiring.insert(generation, retiring);
-        keeper.take_report(Stamped { generation, report: Report::Gone(Farewell { memory, unload: None }) });
+        keeper.take_report(Stamped { generation, report: Report::Gone(Farewell { memory, unload: None, death: None }) });
         copy
     };
     let lingering = || Memory::Lingering { why: "a thread of its own".to_owned() };
