@@ -4,6 +4,7 @@
 //! its generation and joined before the image is closed; no value made by a plugin outlives the call that brought it.
 
 mod check;
+pub mod confine;
 pub mod flight;
 pub mod generation;
 mod image;

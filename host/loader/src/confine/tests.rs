@@ -1,0 +1,107 @@
+//! The parts of confinement that change no process: words, the place among cgroups, a group in a tree that stands for the kernel's.
+
+use super::*;
+use group::{Ground, own_directory};
+use std::fs;
+
+#[test]
+fn sizes_are_said_in_short() {
+    for (bytes, words) in
+        [(700, "700 bytes"), (1 << 20, "1 MiB"), (3 << 29, "1.5 GiB"), (2 << 30, "2 GiB"), (u64::MAX, "17179869183.9 GiB")]
+    {
+        assert_eq!(size(bytes), words);
+    }
+}
+
+#[test]
+fn a_confinement_survives_the_socket() {
+    let confinement = Confinement {
+        limits: Limits { cpu_percent: Some(50), run_time_ms: Some(1500), ..Limits::default() },
+        run_as: Some("acme".to_owned()),
+        capabilities: Some(Capabilities { read: vec!["/srv".into()], write: vec![], network: true, processes: false }),
+        environment: BTreeMap::from([("LANG".to_owned(), "C".to_owned())]),
+    };
+    let bytes = postcard::to_stdvec(&confinement).expect("it has a form");
+    assert_eq!(postcard::from_bytes::<Confinement>(&bytes).expect("read back"), confinement);
+    assert_eq!(confinement.limits.run_time(), Some(Duration::from_millis(1500)));
+}
+
+#[test]
+fn a_process_with_threads_is_not_confined_in_part() {
+    // A test has threads: its own and the one that waits for it.
+    let rejection = apply(&Confinement::default(), Path::new("/dev/null"), None).expect_err("there are threads");
+    assert_eq!(rejection.code, "PLG063");
+    assert!(rejection.found.expect("it was looked at").ends_with("threads"));
+}
+
+const MOUNTS: &str = "\
+25 21 0:22 / /proc rw - proc proc rw
+30 21 0:26 / /sys/fs/cgroup rw,nosuid shared:9 - cgroup2 cgroup2 rw
+";
+
+#[test]
+fn the_hosts_own_group_is_found() {
+    let own = own_directory("3:pids:/x\n0::/system.slice/sexton.service\n", MOUNTS);
+    assert_eq!(own, Some("/sys/fs/cgroup/system.slice/sexton.service".into()));
+    let part = "30 21 0:26 /a/b /groups rw - cgroup2 none rw\n";
+    assert_eq!(own_directory("0::/a/b/c\n", part), Some("/groups/c".into()));
+    assert_eq!(own_directory("0::/elsewhere\n", part), None, "not below what is mounted");
+    assert_eq!(own_directory("0::/../other\n", MOUNTS), None, "out of another namespace");
+    assert_eq!(own_directory("3:pids:/x\n", MOUNTS), None, "version 1 only");
+    assert_eq!(own_directory("0::/x\n", "25 21 0:22 / /proc rw - proc proc rw\n"), None, "not mounted");
+}
+
+/// A tree that stands for the kernel's: the files are there, nobody acts on them.
+fn tree(controllers: &str, shared: &str, pids: &str) -> tempfile::TempDir {
+    let root = tempfile::tempdir().expect("a directory");
+    for (file, text) in [("cgroup.controllers", controllers), ("cgroup.subtree_control", shared), ("cgroup.procs", pids)] {
+        fs::write(root.path().join(file), text).expect("written");
+    }
+    root
+}
+
+fn written(path: PathBuf) -> String {
+    fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+#[test]
+fn a_group_has_its_limits_and_goes_with_its_owner() {
+    let root = tree("cpuset cpu memory pids\n", "", "7\n");
+    let delegated = |path: &Path| path == root.path();
+    let ground = Ground { own: root.path().to_owned(), is_delegated: &delegated, pid: 7 };
+    let limits = Limits { cpu_percent: Some(50), ..Limits::default() };
+    let group = Group::make_in(&ground, "acme/..", 4, &limits).expect("delegated");
+    let path = root.path().join("sexton.7.acme___.4");
+    assert_eq!(group.report(), GroupReport { pids_max: true, memory_max: true, cpu_max: true });
+    assert_eq!(written(path.join("pids.max")), "256");
+    assert_eq!(written(path.join("memory.max")), (2u64 << 30).to_string());
+    assert_eq!(written(path.join("cpu.max")), "50000 100000");
+    group.adopt(99).expect("written");
+    assert_eq!(written(path.join("cgroup.procs")), "99");
+    group.kill().expect("written");
+    assert_eq!(written(path.join("cgroup.kill")), "1");
+    assert!(Group::make_in(&ground, "acme/..", 4, &limits).is_none(), "a name is not given twice");
+    fs::remove_file(path.join("cgroup.kill")).expect("removed");
+    drop(group);
+    // That the kernel then lets go of the directory with its files cannot be seen in a tree that stands for it.
+    assert_eq!(written(path.join("cgroup.kill")), "1", "what is left is killed");
+}
+
+#[test]
+fn nothing_is_made_where_nothing_is_delegated() {
+    let root = tree("memory pids\n", "memory pids\n", "7\n");
+    let own = root.path().join("sexton.host");
+    fs::create_dir(&own).expect("made");
+    let nothing = |_: &Path| false;
+    let ground = Ground { own: own.clone(), is_delegated: &nothing, pid: 7 };
+    assert!(Group::make_in(&ground, "a", 1, &Limits::default()).is_none());
+    let above = |path: &Path| path == root.path();
+    let ground = Ground { own, is_delegated: &above, pid: 7 };
+    let group = Group::make_in(&ground, "a", 1, &Limits::default()).expect("the group above is delegated");
+    assert_eq!(group.report(), GroupReport { pids_max: true, memory_max: true, cpu_max: false }, "cpu was not asked for");
+    let bare = tree("cpuset\n", "", "");
+    let all = |_: &Path| true;
+    let ground = Ground { own: bare.path().to_owned(), is_delegated: &all, pid: 7 };
+    assert!(Group::make_in(&ground, "a", 1, &Limits::default()).is_none(), "no controller that is of use");
+    assert_eq!(fs::read_dir(bare.path()).expect("read").count(), 3, "nothing was made");
+}
