@@ -150,11 +150,75 @@ extern "C" fn run(order: RSlice<'_, u8>) -> Reply {
             let before = unsafe { libc::signal(libc::SIGUSR2, on_signal as *const () as libc::sighandler_t) };
             ended(fine(), json!(before != libc::SIG_ERR))
         }
+        "fx.print" => {
+            println!("said on the output");
+            eprintln!("said on the error stream");
+            ended(fine(), Value::Null)
+        }
+        "fx.die" => die(order.args.get()),
+        "fx.children" => ended(fine(), json!(children(order.args.get()))),
         other => ended(json!({"end": "failed", "message": format!("no such type {other}"), "permanent": true}), Value::Null),
     }
 }
 
 extern "C" fn on_signal(_: i32) {}
+
+/// Ends the process, in the way that the args name.
+fn die(how: &str) -> Reply {
+    #[expect(unconditional_recursion, reason = "it is to overflow the stack")]
+    fn deeper(n: u64) -> u64 {
+        let room = std::hint::black_box([n; 512]);
+        deeper(n + 1) + room[7]
+    }
+    match how {
+        // SAFETY: none: this is a crash on purpose.
+        "\"null\"" => unsafe { std::ptr::null_mut::<u8>().write_volatile(1) },
+        "\"abort\"" => std::process::abort(),
+        "\"exit\"" => std::process::exit(3),
+        "\"overflow\"" => drop(std::hint::black_box(deeper(1))),
+        "\"overflow-own-thread\"" => drop(std::thread::spawn(|| deeper(1)).join()),
+        // SAFETY: takes a number; what follows is the process's end.
+        "\"kill\"" => drop(unsafe { libc::kill(libc::getpid(), libc::SIGKILL) }),
+        // SAFETY: as above; the second free is the crash that is wanted.
+        "\"double-free\"" => unsafe {
+            let twice = libc::malloc(40);
+            libc::free(twice);
+            libc::free(std::hint::black_box(twice));
+        },
+        // SAFETY: writes what is no frame to where the host reads frames.
+        "\"nonsense\"" => drop(unsafe { libc::write(3, [0xff_u8; 64].as_ptr().cast(), 64) }),
+        "\"loop\"" => loop {
+            std::hint::spin_loop();
+        },
+        // SAFETY: takes a number.
+        "\"stop\"" => drop(unsafe { libc::kill(libc::getpid(), libc::SIGSTOP) }),
+        _ => {}
+    }
+    // What dies on another thread takes a moment.
+    loop {
+        std::thread::park();
+    }
+}
+
+/// Processes that outlive the call: their numbers. The second hides in a session of its own.
+fn children(_: &str) -> Vec<i32> {
+    let child = |hide: bool| {
+        // SAFETY: the child only waits.
+        match unsafe { libc::fork() } {
+            0 => loop {
+                // SAFETY: plain system calls.
+                unsafe {
+                    if hide {
+                        libc::setsid();
+                    }
+                    libc::pause();
+                }
+            },
+            pid => pid,
+        }
+    };
+    vec![child(false), child(true)]
+}
 
 /// What has been seen to keep an image mapped, to use up keys, or to leak.
 fn soak(run: u64) -> String {

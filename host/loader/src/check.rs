@@ -36,7 +36,7 @@ pub fn check(path: &Path, generations: &Path) -> Result<(Inspected, Batch), Reje
 fn load_and_unload(inspected: &Inspected) -> Result<(Batch, Farewell), Rejection> {
     let plugin = inspected.identity.plugin.clone();
     let (sender, reports) = channel();
-    let opening = Opening { plugin: plugin.clone(), generation: 0, image: inspected.copy.clone(), threads: 1 };
+    let opening = Opening { plugin: plugin.clone(), generation: 0, image: inspected.copy.clone(), threads: 1, log_lines: 100 };
     let orders = open_in_process(opening, sender);
     let stuck = |what: &str| {
         Rejection::new("PLG036", format!("`{what}` of plugin `{plugin}` has not returned within {} s", DEADLINE.as_secs()))

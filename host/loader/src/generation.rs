@@ -12,10 +12,11 @@ mod control;
 mod desk;
 mod host_table;
 mod jobs;
-mod logs;
+pub(crate) mod logs;
 mod stops;
 
 use crate::rejection::Rejection;
+use crate::runner::far::Wire;
 use crate::seam::{Farewell, Memory, Order, Report, Stamped};
 use parking_lot::{Condvar, Mutex};
 use sexton_plugin_api::abi::PluginRoot_Ref;
@@ -36,6 +37,27 @@ pub struct Opening {
     pub image: PathBuf,
     /// Job threads at most.
     pub threads: usize,
+    /// Log records a second, at most.
+    pub log_lines: u32,
+}
+
+/// Where reports go.
+#[derive(Clone)]
+enum Sink {
+    /// To the host of this process.
+    Queue(Sender<Stamped>),
+    /// To a host that has started this process for the one generation.
+    Wire(Arc<Wire>),
+}
+
+impl Sink {
+    fn send(&self, generation: i64, report: Report) {
+        match self {
+            // A host that no longer listens is shutting down.
+            Self::Queue(reports) => drop(reports.send(Stamped { generation, report })),
+            Self::Wire(wire) => wire.send(report),
+        }
+    }
 }
 
 /// Where the code comes from.
@@ -53,7 +75,7 @@ struct Shared {
     /// Job threads at most, for runs.
     threads: usize,
     /// `None` once the last report is out.
-    reports: Mutex<Option<Sender<Stamped>>>,
+    reports: Mutex<Option<Sink>>,
     /// The plugin may use tracker and state.
     active: AtomicBool,
     board: Mutex<board::Board>,
@@ -69,19 +91,20 @@ struct Shared {
 impl Shared {
     /// Sends a report, unless the last one is out.
     fn report(&self, report: Report) {
-        if let Some(reports) = &*self.reports.lock() {
-            // A host that no longer listens is shutting down.
-            let _ = reports.send(Stamped { generation: self.generation, report });
+        // Not under the lock: a wire may have to wait for its reader.
+        let sink = self.reports.lock().clone();
+        if let Some(sink) = sink {
+            sink.send(self.generation, report);
         }
     }
 
     /// Sends the last report; answers whether it was this one.
     fn farewell(&self, farewell: Farewell) -> bool {
-        let Some(reports) = self.reports.lock().take() else { return false };
+        let Some(sink) = self.reports.lock().take() else { return false };
         if let Some(dropped) = self.logs.dropped_line() {
-            let _ = reports.send(Stamped { generation: self.generation, report: Report::Log(dropped) });
+            sink.send(self.generation, Report::Log(dropped));
         }
-        let _ = reports.send(Stamped { generation: self.generation, report: Report::Gone(farewell) });
+        sink.send(self.generation, Report::Gone(farewell));
         true
     }
 
@@ -99,31 +122,38 @@ impl Shared {
 /// Starts a generation. It waits for `Order::Load`; everything else is said in reports. Dropping the sender is `Drain` and `Unload`.
 #[must_use]
 pub fn open_in_process(opening: Opening, reports: Sender<Stamped>) -> Sender<Order> {
-    let Opening { plugin, generation, image, threads } = opening;
-    start(Source::Copy(image), plugin, generation, threads, reports)
+    start(Source::Copy(opening.image.clone()), opening, Sink::Queue(reports))
+}
+
+/// The same in a process that lives for this generation alone.
+#[must_use]
+pub(crate) fn open_on_wire(opening: Opening, wire: Arc<Wire>) -> Sender<Order> {
+    start(Source::Copy(opening.image.clone()), opening, Sink::Wire(wire))
 }
 
 /// The same for code built into the host: no image, never unmapped.
 #[must_use]
 pub fn built_in(root: PluginRoot_Ref, plugin: &str, generation: i64, threads: usize, reports: Sender<Stamped>) -> Sender<Order> {
-    start(Source::BuiltIn(root), plugin.to_owned(), generation, threads, reports)
+    let opening = Opening { plugin: plugin.to_owned(), generation, image: PathBuf::new(), threads, log_lines: logs::RECORDS_MAX };
+    start(Source::BuiltIn(root), opening, Sink::Queue(reports))
 }
 
-fn start(source: Source, plugin: String, generation: i64, threads: usize, reports: Sender<Stamped>) -> Sender<Order> {
+fn start(source: Source, opening: Opening, sink: Sink) -> Sender<Order> {
+    let Opening { plugin, generation, threads, log_lines, .. } = opening;
     let (orders, inbox) = channel();
     let shared = Arc::new(Shared {
         generation,
         connection: host_table::new_connection(),
         plugin,
         threads: threads.max(1),
-        reports: Mutex::new(Some(reports)),
+        reports: Mutex::new(Some(sink)),
         active: AtomicBool::new(false),
         board: Mutex::new(board::Board::default()),
         work: Condvar::new(),
         turn: Condvar::new(),
         calls: calls::Calls::default(),
         stops: stops::Stops::default(),
-        logs: logs::Gate::default(),
+        logs: logs::Gate::of(log_lines),
     });
     host_table::enter(&shared);
     let control = match shared.spawn(move |shared| control::run(&shared, source)) {

@@ -1,7 +1,7 @@
 //! Opens, runs and closes plugin images. All unsafe code of the host is in this crate.
 //!
-//! It knows libraries and (later) runners, not schedules or stores. What must hold: plugin code runs only on threads owned by
-//! its generation and joined before the image is closed; no value made by a plugin outlives the call that brought it.
+//! It knows libraries and runners, not schedules or stores. What must hold: plugin code runs only on threads owned by
+//! its generation and joined before the image is closed, or in a process of its own; no value made by a plugin outlives the call that brought it.
 
 mod check;
 pub mod confine;
@@ -13,6 +13,7 @@ mod maps;
 mod plugin_threads;
 mod pthread_keys;
 pub mod rejection;
+pub mod runner;
 pub mod seam;
 pub mod shown;
 

@@ -86,6 +86,7 @@ pub unsafe extern "C" fn pthread_create(
 unsafe extern "C-unwind" fn first(launch: *mut c_void) -> *mut c_void {
     // SAFETY: `pthread_create` above made it for this thread alone.
     let Launch { id, start, argument } = *unsafe { Box::from_raw(launch.cast::<Launch>()) };
+    crate::runner::last_words::stand_ready();
     let task = this_task();
     if let Some(started) = STARTED.lock().iter_mut().find(|s| s.id == id) {
         started.task = Some(task);

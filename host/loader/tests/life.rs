@@ -10,6 +10,8 @@ mod damage;
 mod ends;
 #[path = "life/files.rs"]
 mod files;
+#[path = "life/runners.rs"]
+mod runners;
 #[path = "life/runs.rs"]
 mod runs;
 #[path = "life/soak.rs"]

@@ -5,6 +5,7 @@
 use super::Shared;
 use super::board::{Board, Phase, Question};
 use super::control::said;
+use crate::runner::last_words;
 use crate::seam::{Ended, Report};
 use abi_stable::std_types::{RSlice, RStr};
 use chrono::Utc;
@@ -79,7 +80,10 @@ fn run_one(shared: &Shared, root: PluginRoot_Ref, order: RunOrder) {
         match serde_json::to_vec(&order) {
             Ok(bytes) => {
                 shared.report(Report::Started { run, at: started_at });
-                understood(run, &root.run()(RSlice::from_slice(&bytes)))
+                last_words::entered(run);
+                let reply = understood(run, &root.run()(RSlice::from_slice(&bytes)));
+                last_words::entered(0);
+                reply
             }
             Err(error) => failed(run, format!("the order cannot be written as JSON: {error}")),
         }

@@ -9,13 +9,13 @@ use parking_lot::Mutex;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
-/// Records in a window.
-const RECORDS_MAX: u32 = 2000;
+/// Records in a window, where nobody says otherwise.
+pub(crate) const RECORDS_MAX: u32 = 2000;
 const WINDOW: Duration = Duration::from_secs(1);
 const WARN: u8 = 2;
 
 /// What the gate says of a record.
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     Pass,
     /// Passes, and so many before it did not: say so first.
     PassAfter(LogLine),
@@ -29,23 +29,23 @@ struct Window {
 }
 
 /// One per generation.
-pub(super) struct Gate {
+pub(crate) struct Gate {
+    most: u32,
     level: AtomicU8,
     window: Mutex<Window>,
 }
 
-impl Default for Gate {
-    fn default() -> Self {
-        Self { level: AtomicU8::new(3), window: Mutex::new(Window { since: Instant::now(), passed: 0, dropped: 0 }) }
-    }
-}
-
 impl Gate {
-    pub(super) fn set_level(&self, level: u8) {
+    /// So many records a window.
+    pub(crate) fn of(most: u32) -> Self {
+        Self { most, level: AtomicU8::new(3), window: Mutex::new(Window { since: Instant::now(), passed: 0, dropped: 0 }) }
+    }
+
+    pub(crate) fn set_level(&self, level: u8) {
         self.level.store(level, Ordering::Relaxed);
     }
 
-    pub(super) fn admit(&self, level: u8, now: Instant) -> Verdict {
+    pub(crate) fn admit(&self, level: u8, now: Instant) -> Verdict {
         if level == 0 || level > self.level.load(Ordering::Relaxed) {
             return Verdict::Drop;
         }
@@ -53,9 +53,9 @@ impl Gate {
         if now.saturating_duration_since(window.since) >= WINDOW {
             let dropped = std::mem::take(&mut window.dropped);
             *window = Window { since: now, passed: 1, dropped: 0 };
-            return if dropped == 0 { Verdict::Pass } else { Verdict::PassAfter(line(dropped)) };
+            return if dropped == 0 { Verdict::Pass } else { Verdict::PassAfter(self.line(dropped)) };
         }
-        if window.passed >= RECORDS_MAX {
+        if window.passed >= self.most {
             window.dropped += 1;
             return Verdict::Drop;
         }
@@ -64,20 +64,20 @@ impl Gate {
     }
 
     /// What is still unsaid at the end.
-    pub(super) fn dropped_line(&self) -> Option<LogLine> {
+    pub(crate) fn dropped_line(&self) -> Option<LogLine> {
         let dropped = std::mem::take(&mut self.window.lock().dropped);
-        (dropped > 0).then(|| line(dropped))
+        (dropped > 0).then(|| self.line(dropped))
     }
-}
 
-fn line(dropped: u64) -> LogLine {
-    LogLine {
-        at: Utc::now(),
-        run: 0,
-        level: WARN,
-        target: "sexton_loader".to_owned(),
-        message: format!("{dropped} log records of this plugin were dropped: more than {RECORDS_MAX} within a second"),
-        spans: String::new(),
+    fn line(&self, dropped: u64) -> LogLine {
+        LogLine {
+            at: Utc::now(),
+            run: 0,
+            level: WARN,
+            target: "sexton_loader".to_owned(),
+            message: format!("{dropped} log records of this plugin were dropped: more than {} within a second", self.most),
+            spans: String::new(),
+        }
     }
 }
 
@@ -87,7 +87,7 @@ mod tests {
 
     #[test]
     fn a_flood_is_cut_and_counted_once() {
-        let gate = Gate::default();
+        let gate = Gate::of(RECORDS_MAX);
         let start = Instant::now();
         let passed = (0..RECORDS_MAX * 2).filter(|_| matches!(gate.admit(3, start), Verdict::Pass)).count();
         assert_eq!(passed, RECORDS_MAX as usize);
@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn what_is_above_the_level_is_cut_without_a_count() {
-        let gate = Gate::default();
+        let gate = Gate::of(RECORDS_MAX);
         let now = Instant::now();
         assert!(matches!(gate.admit(4, now), Verdict::Drop) && matches!(gate.admit(0, now), Verdict::Drop));
         gate.set_level(5);

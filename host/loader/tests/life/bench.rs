@@ -3,35 +3,55 @@
 //! What must hold: every wait has a deadline, and what came instead is shown.
 
 use serde_json::{Value, json, value::RawValue};
+use sexton_loader::confine::Confinement;
 use sexton_loader::generation::{Opening, open_in_process};
 use sexton_loader::inspect::{Inspected, adopt, inspect};
 use sexton_loader::rejection::Rejection;
-use sexton_loader::seam::{Ended, Farewell, Order, Report, Stamped};
+use sexton_loader::runner::{self, Opened, Spawner, Start, Usage};
+use sexton_loader::seam::{Ended, Farewell, Order, Placement, Report, Stamped};
 use sexton_plugin_api::wire::{Batch, LoadOrder, RunOrder};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
+fn examples() -> PathBuf {
+    let exe = std::env::current_exe().expect("a test binary");
+    exe.parent().and_then(Path::parent).expect("target/<profile>").join("examples")
+}
+
 /// A built example of this package.
 pub fn fixture(name: &str) -> PathBuf {
-    let exe = std::env::current_exe().expect("a test binary");
-    let examples = exe.parent().and_then(Path::parent).expect("target/<profile>").join("examples");
-    let path = examples.join(format!("lib{name}.so"));
+    let path = examples().join(format!("lib{name}.so"));
     assert!(path.is_file(), "{} is built by `cargo test` and `cargo nextest run`", path.display());
     path
+}
+
+/// Starts runners of the example that is one.
+pub fn spawner() -> Spawner {
+    static SPAWNER: OnceLock<Spawner> = OnceLock::new();
+    let start = || Spawner::of(&examples().join("fx_runner")).expect("the example `fx_runner` is built with the tests");
+    SPAWNER.get_or_init(start).clone()
 }
 
 /// A directory that passes the owner rule, with `generations` to be made in it.
 pub struct Ground {
     dir: tempfile::TempDir,
+    placement: Placement,
+    pub confinement: Confinement,
 }
 
 impl Ground {
     pub fn new() -> Self {
-        Self { dir: tempfile::tempdir().expect("a directory") }
+        Self::of(Placement::InProcess)
+    }
+
+    /// One whose generations run there.
+    pub fn of(placement: Placement) -> Self {
+        Self { dir: tempfile::tempdir().expect("a directory"), placement, confinement: Confinement::default() }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -69,6 +89,7 @@ pub struct Life {
     pub orders: Option<Sender<Order>>,
     pub reports: Receiver<Stamped>,
     pub image: PathBuf,
+    pub usage: Option<Usage>,
     seen: Vec<Report>,
 }
 
@@ -78,14 +99,25 @@ impl Life {
         let generation = next_generation();
         let inspected = ground.inspect(fixture).expect("a good plugin");
         let image = adopt(&inspected, &ground.generations(), generation).expect("adopted");
-        Self::of_copy(image, generation, threads)
+        match ground.placement {
+            Placement::InProcess => Self::of_copy(image, generation, threads),
+            Placement::Runner => Self::in_runner(ground, image, generation, threads),
+        }
+    }
+
+    fn in_runner(ground: &Ground, image: PathBuf, generation: i64, threads: usize) -> Self {
+        let (sender, reports) = channel();
+        let confinement = ground.confinement.clone();
+        let start = Start { plugin: "fx-jobs".to_owned(), generation, image: image.clone(), threads, confinement, group: None };
+        let Opened { orders, usage, .. } = runner::open(&spawner(), start, sender);
+        Self { orders: Some(orders), reports, image, usage: Some(usage), seen: Vec::new() }
     }
 
     /// Started from a copy that has been inspected.
     pub fn of_copy(image: PathBuf, generation: i64, threads: usize) -> Self {
         let (sender, reports) = channel();
-        let opening = Opening { plugin: "fx-jobs".to_owned(), generation, image: image.clone(), threads };
-        Self { orders: Some(open_in_process(opening, sender)), reports, image, seen: Vec::new() }
+        let opening = Opening { plugin: "fx-jobs".to_owned(), generation, image: image.clone(), threads, log_lines: 2000 };
+        Self { orders: Some(open_in_process(opening, sender)), reports, image, usage: None, seen: Vec::new() }
     }
 
     /// Loaded and active.
@@ -94,6 +126,14 @@ impl Life {
         life.load(settings).expect("loads");
         life.order(Order::Activate);
         life
+    }
+
+    /// Lines of the memory map that name its image, in whichever process it is.
+    pub fn mapped(&self) -> usize {
+        match &self.usage {
+            None => mappings_of(&self.image),
+            Some(usage) => usage.figures().map_or(0, |f| mappings_in(&f.pid.to_string(), &self.image)),
+        }
     }
 
     pub fn order(&self, order: Order) {
@@ -179,7 +219,24 @@ pub fn none() -> Value {
 
 /// Lines of `/proc/self/maps` that name a file.
 pub fn mappings_of(path: &Path) -> usize {
-    let maps = std::fs::read_to_string("/proc/self/maps").expect("maps");
+    mappings_in("self", path)
+}
+
+fn mappings_in(process: &str, path: &Path) -> usize {
+    let maps = std::fs::read_to_string(format!("/proc/{process}/maps")).unwrap_or_default();
     let name = path.to_string_lossy().into_owned();
     maps.lines().filter(|l| l.contains(&name)).count()
 }
+
+/// Each test in both placements.
+macro_rules! in_both_placements {
+    ($($test:ident)*) => {
+        mod in_process {
+            $(#[test] fn $test() { super::$test(sexton_loader::seam::Placement::InProcess); })*
+        }
+        mod runner {
+            $(#[test] fn $test() { super::$test(sexton_loader::seam::Placement::Runner); })*
+        }
+    };
+}
+pub(crate) use in_both_placements;

@@ -1,13 +1,21 @@
 //! How generations end: refused at `load`, given up, lingering, dropped.
 
-use crate::bench::{Ground, Life, mappings_of, none, output};
+use crate::bench::{Ground, Life, in_both_placements, mappings_of, none, output};
 use crate::runs::asked;
 use serde_json::{Value, json};
-use sexton_loader::seam::{Memory, Order, Report};
+use sexton_loader::seam::{Memory, Order, Placement, Report};
 use sexton_plugin_api::wire::{HostCall, JobEnd};
 
-#[test]
-fn a_load_that_fails_is_a_rejection_and_the_image_goes() {
+in_both_placements! {
+    a_load_that_fails_is_a_rejection_and_the_image_goes
+    another_layout_is_refused_in_words
+    what_unload_says_is_told_and_does_not_hold
+    unload_may_still_call_the_host
+    dropping_the_sender_drains_and_unloads
+    orders_out_of_order_are_answered
+}
+
+fn a_load_that_fails_is_a_rejection_and_the_image_goes(placement: Placement) {
     let cases = [
         ("fail", "PLG015", "no database"),
         ("panic", "PLG016", "fx.rs:1:1: index out of bounds"),
@@ -16,19 +24,18 @@ fn a_load_that_fails_is_a_rejection_and_the_image_goes() {
         ("call", "PLG015", "API002"),
     ];
     for (how, code, words) in cases {
-        let ground = Ground::new();
+        let ground = Ground::of(placement);
         let mut life = Life::start(&ground, "fx_jobs", 1);
         let rejection = life.load(json!({"load": how})).expect_err("refused");
         assert_eq!(rejection.code, code, "{rejection}");
         assert!(rejection.message.contains(words), "{rejection}");
         assert_eq!(life.gone().memory, Memory::Unmapped, "{how}");
-        assert_eq!(mappings_of(&life.image), 0);
+        assert_eq!(life.mapped(), 0);
     }
 }
 
-#[test]
-fn another_layout_is_refused_in_words() {
-    let ground = Ground::new();
+fn another_layout_is_refused_in_words(placement: Placement) {
+    let ground = Ground::of(placement);
     let mut life = Life::start(&ground, "fx_layout", 1);
     let rejection = life.load(none()).expect_err("refused");
     assert_eq!(rejection.code, "PLG011");
@@ -37,10 +44,9 @@ fn another_layout_is_refused_in_words() {
     assert_eq!(life.gone().memory, Memory::Unmapped);
 }
 
-#[test]
-fn what_unload_says_is_told_and_does_not_hold() {
+fn what_unload_says_is_told_and_does_not_hold(placement: Placement) {
     for (how, words) in [("fail", "would not"), ("garbage", "not understood")] {
-        let ground = Ground::new();
+        let ground = Ground::of(placement);
         let farewell = Life::active(&ground, json!({"unload": how})).end();
         assert_eq!(farewell.memory, Memory::Unmapped);
         let failure = farewell.unload.expect("said");
@@ -48,9 +54,8 @@ fn what_unload_says_is_told_and_does_not_hold() {
     }
 }
 
-#[test]
-fn unload_may_still_call_the_host() {
-    let ground = Ground::new();
+fn unload_may_still_call_the_host(placement: Placement) {
+    let ground = Ground::of(placement);
     let mut life = Life::active(&ground, json!({"unload": "call"}));
     life.order(Order::Drain);
     life.order(Order::Unload);
@@ -70,9 +75,8 @@ fn unload_before_load_opens_nothing() {
     assert_eq!(life.gone().memory, Memory::None);
 }
 
-#[test]
-fn dropping_the_sender_drains_and_unloads() {
-    let ground = Ground::new();
+fn dropping_the_sender_drains_and_unloads(placement: Placement) {
+    let ground = Ground::of(placement);
     let mut life = Life::active(&ground, none());
     life.run(1, "fx.sleep", &none());
     life.started(1);
@@ -80,7 +84,7 @@ fn dropping_the_sender_drains_and_unloads() {
     life.orders = None;
     assert!(matches!(life.done(1).reply.end, JobEnd::Cancelled { .. }));
     assert_eq!(life.gone().memory, Memory::Unmapped);
-    assert_eq!(mappings_of(&life.image), 0);
+    assert_eq!(life.mapped(), 0);
 }
 
 #[test]
@@ -139,9 +143,8 @@ fn a_signal_handler_left_behind_is_named_and_not_closed_under() {
     unsafe { libc::signal(libc::SIGUSR2, libc::SIG_DFL) };
 }
 
-#[test]
-fn orders_out_of_order_are_answered() {
-    let ground = Ground::new();
+fn orders_out_of_order_are_answered(placement: Placement) {
+    let ground = Ground::of(placement);
     let mut life = Life::start(&ground, "fx_jobs", 1);
     life.run(1, "fx.ok", &none());
     assert_eq!(life.next("refused", |r| if let Report::Refused(runs) = r { Some(runs.clone()) } else { None }), [1]);

@@ -1,19 +1,29 @@
 //! A generation at work: load, runs, calls, cancels, questions.
 
-use crate::bench::{Ground, Life, mappings_of, none, order, output};
+use crate::bench::{Ground, Life, in_both_placements, mappings_of, none, order, output};
 use serde_json::{Value, json};
-use sexton_loader::seam::{Memory, Order, Report};
+use sexton_loader::seam::{Memory, Order, Placement, Report};
 use sexton_plugin_api::wire::{ActOrder, Bot, CallRefusal, HostCall, JobEnd, Resource};
 
-#[test]
-fn load_run_drain_unload_unmapped() {
-    let ground = Ground::new();
+in_both_placements! {
+    load_run_drain_unload_unmapped
+    two_generations_at_once_and_each_goes_alone
+    cancel_wakes_the_sleeper_and_spares_what_has_not_begun
+    after_drain_runs_go_back_and_the_running_end
+    whatever_a_job_answers_the_run_ends_once
+    calls_wait_for_their_answers
+    questions_are_answered_while_every_job_thread_is_busy
+    a_flood_of_log_records_is_cut_and_counted
+}
+
+fn load_run_drain_unload_unmapped(placement: Placement) {
+    let ground = Ground::of(placement);
     let mut life = Life::start(&ground, "fx_jobs", 2);
-    assert_eq!(mappings_of(&life.image), 0, "nothing is opened before `Load`");
+    assert_eq!(life.mapped(), 0, "nothing is opened before `Load`");
     let batch = life.load(none()).expect("loads");
     assert_eq!(batch.types.iter().map(|t| t.event_type.as_str()).collect::<Vec<_>>(), ["fx.ok", "fx.soak"]);
     assert_eq!(batch.actions[0].uid, "fx.action");
-    assert!(mappings_of(&life.image) > 0, "the private copy is what is mapped");
+    assert!(life.mapped() > 0, "the private copy is what is mapped");
     life.order(Order::Activate);
     life.order(Order::Run((1..=50).map(|run| order(run, "fx.ok", &none())).collect()));
     let mut kept = Vec::new();
@@ -31,9 +41,8 @@ fn load_run_drain_unload_unmapped() {
     assert!(kept.iter().all(|o| o["text"] == "from the plugin"), "outputs outlive the code that made them");
 }
 
-#[test]
-fn two_generations_at_once_and_each_goes_alone() {
-    let ground = Ground::new();
+fn two_generations_at_once_and_each_goes_alone(placement: Placement) {
+    let ground = Ground::of(placement);
     let (mut old, mut new) = (Life::active(&ground, none()), Life::active(&ground, none()));
     old.run(1, "fx.ok", &none());
     assert_eq!(output(&old.done(1))["runs"], 1);
@@ -45,9 +54,8 @@ fn two_generations_at_once_and_each_goes_alone() {
     assert_eq!(new.end().memory, Memory::Unmapped);
 }
 
-#[test]
-fn cancel_wakes_the_sleeper_and_spares_what_has_not_begun() {
-    let ground = Ground::new();
+fn cancel_wakes_the_sleeper_and_spares_what_has_not_begun(placement: Placement) {
+    let ground = Ground::of(placement);
     let mut life = Life::start(&ground, "fx_jobs", 1);
     life.load(none()).expect("loads");
     life.run(1, "fx.sleep", &none());
@@ -63,9 +71,8 @@ fn cancel_wakes_the_sleeper_and_spares_what_has_not_begun() {
     assert_eq!(life.end().memory, Memory::Unmapped);
 }
 
-#[test]
-fn after_drain_runs_go_back_and_the_running_end() {
-    let ground = Ground::new();
+fn after_drain_runs_go_back_and_the_running_end(placement: Placement) {
+    let ground = Ground::of(placement);
     let mut life = Life::start(&ground, "fx_jobs", 1);
     life.load(none()).expect("loads");
     life.run(1, "fx.sleep", &none());
@@ -90,9 +97,8 @@ fn after_drain_runs_go_back_and_the_running_end() {
     assert_eq!(life.end().memory, Memory::Unmapped);
 }
 
-#[test]
-fn whatever_a_job_answers_the_run_ends_once() {
-    let ground = Ground::new();
+fn whatever_a_job_answers_the_run_ends_once(placement: Placement) {
+    let ground = Ground::of(placement);
     let mut life = Life::active(&ground, none());
     let cases =
         [("fx.garbage", "not understood"), ("fx.other-run", "instead of 2"), ("fx.not-ok", "said as a failure"), ("fx.huge", "at most")];
@@ -104,9 +110,8 @@ fn whatever_a_job_answers_the_run_ends_once() {
     assert_eq!(life.end().memory, Memory::Unmapped);
 }
 
-#[test]
-fn calls_wait_for_their_answers() {
-    let ground = Ground::new();
+fn calls_wait_for_their_answers(placement: Placement) {
+    let ground = Ground::of(placement);
     let mut life = Life::start(&ground, "fx_jobs", 2);
     life.load(none()).expect("loads");
     let get = json!({"call": "state_get", "key": "k"});
@@ -133,9 +138,8 @@ pub fn asked(life: &mut Life) -> (u64, u64, HostCall) {
     life.next("call", |r| if let Report::Call { call, run, request } = r { Some((*call, *run, request.clone())) } else { None })
 }
 
-#[test]
-fn questions_are_answered_while_every_job_thread_is_busy() {
-    let ground = Ground::new();
+fn questions_are_answered_while_every_job_thread_is_busy(placement: Placement) {
+    let ground = Ground::of(placement);
     let mut life = Life::start(&ground, "fx_jobs", 1);
     life.load(none()).expect("loads");
     life.run(1, "fx.sleep", &none());
@@ -169,9 +173,8 @@ fn log_lines(life: &mut Life, start: &str) -> String {
     life.next("log", |r| if let Report::Log(line) = r { line.message.starts_with(start).then(|| line.message.clone()) } else { None })
 }
 
-#[test]
-fn a_flood_of_log_records_is_cut_and_counted() {
-    let ground = Ground::new();
+fn a_flood_of_log_records_is_cut_and_counted(placement: Placement) {
+    let ground = Ground::of(placement);
     let mut life = Life::active(&ground, none());
     life.run(1, "fx.flood", &none());
     assert_eq!(life.done(1).reply.end, JobEnd::Succeeded);
