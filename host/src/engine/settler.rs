@@ -213,6 +213,7 @@ fn blank_end(run: &Running, end: End, finished_at: DateTime<Utc>) -> RunEnd {
         digest: run.serving.digest.clone(),
         placement: run.serving.placement.name().to_owned(),
         follow_ups: Vec::new(),
+        log: None,
     }
 }
 

@@ -10,7 +10,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Serialize;
 use serde_json::{Value, json};
-use sexton_store::rows::AuditLine;
+use sexton_store::rows::{AuditFilter, AuditLine};
 
 /// `GET /healthz`.
 pub async fn healthz() -> Answer<Value> {
@@ -78,7 +78,7 @@ pub async fn audit(State(rooms): State<Shared>, mut asked: Asked) -> Answer<Item
     let page = asked.page()?;
     asked.done()?;
     let items = blocking(move || -> Result<_, No> {
-        let lines = rooms.store.audit_lines(&page)?;
+        let lines = rooms.store.audit_lines(&AuditFilter::default(), &page)?;
         let next = (lines.len() == page.limit).then(|| lines.last().map(|(id, _)| id.to_string())).flatten();
         Ok(Items { items: lines.into_iter().map(|(id, line)| Line { id, line }).collect(), next })
     });

@@ -8,7 +8,7 @@ use crate::reports;
 use serde_json::{Value, json};
 use sexton_core::{EventId, NewEvent};
 use sexton_loader::flight::FlightFile;
-use sexton_store::rows::{Page, RunFilter, Verdict};
+use sexton_store::rows::{AuditFilter, Page, RunFilter, Verdict};
 use sexton_store::sqlite::Sqlite;
 use std::fs;
 use std::path::Path;
@@ -204,7 +204,7 @@ impl Site {
     }
 
     fn audited(&self, verb: &str) -> Vec<sexton_store::rows::AuditLine> {
-        let lines = self.store.audit_lines(&Page { before: None, limit: 500 }).expect("audit");
+        let lines = self.store.audit_lines(&AuditFilter::default(), &Page { before: None, limit: 500 }).expect("audit");
         lines.into_iter().map(|(_, line)| line).filter(|line| line.verb == verb).collect()
     }
 }

@@ -8,10 +8,13 @@
 pub mod alter;
 pub mod audit;
 pub mod claim;
+pub mod crashes;
 pub mod ground;
+pub mod logs;
 pub mod plugins;
 pub mod prune;
 pub mod recover;
+pub mod reload;
 pub mod schedule;
 pub mod settle;
 pub mod standing;
@@ -29,7 +32,10 @@ pub const THEMES: &[&[Theme]] = &[
     settle::THEMES,
     recover::THEMES,
     alter::THEMES,
+    reload::THEMES,
+    logs::THEMES,
     plugins::THEMES,
+    crashes::THEMES,
     standing::THEMES,
     audit::THEMES,
     prune::THEMES,

@@ -2,6 +2,10 @@
 //!
 //! Not SQL and not JSON of the API. What must hold: times are `DateTime<Utc>` with microseconds.
 
+mod history;
+
+pub use history::{AuditFilter, AuditLine, Crash, GenerationRow, RunLine, RunLog};
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -168,6 +172,8 @@ pub struct RunEnd {
     pub placement: String,
     /// Stored with the run's success, dropped otherwise. Already validated.
     pub follow_ups: Vec<Intention>,
+    /// What it said. Kept however it ended; none or empty stores nothing.
+    pub log: Option<RunLog>,
 }
 
 /// What settlement made of one [`RunEnd`], in the order of the batch.
@@ -269,21 +275,6 @@ pub struct Waiting {
     pub attempt: u32,
     /// A dead letter, and why.
     pub dead: Option<String>,
-}
-
-/// One line of the audit table.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct AuditLine {
-    /// When.
-    pub at: DateTime<Utc>,
-    /// Who.
-    pub actor: Actor,
-    /// What: `plugin.load`, `event.schedule`, …
-    pub verb: String,
-    /// On what: a plugin's name, an event's id.
-    pub subject: String,
-    /// Further facts.
-    pub detail: Value,
 }
 
 /// Counts for `status`.

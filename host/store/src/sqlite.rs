@@ -9,12 +9,15 @@ mod claim;
 mod codec;
 mod connection;
 mod counters;
+mod crashes;
 mod ended;
 mod events;
 mod failure;
 mod hosts;
 mod lock;
+mod logs;
 mod migrations;
+mod pause;
 mod plugins;
 mod prune;
 mod readers;
@@ -34,8 +37,8 @@ mod unreadable;
 mod writer;
 
 use crate::rows::{
-    Aborted, Actor, AuditLine, Change, Counts, Decision, EventFilter, Intention, Lease, Offer, Page, PluginRow, RunEnd, RunFilter, Settled,
-    TypeRow, Waiting,
+    Aborted, Actor, AuditFilter, AuditLine, Change, Counts, Crash, Decision, EventFilter, GenerationRow, Intention, Lease, Offer, Page,
+    PluginRow, RunEnd, RunFilter, RunLog, Settled, TypeRow, Waiting,
 };
 use crate::store::{Result, StandingOffer, Store};
 use chrono::{DateTime, Utc};
@@ -44,6 +47,7 @@ use parking_lot::Mutex;
 use rusqlite::Connection;
 use schedule::EventRow;
 use serde_json::Value;
+use serde_json::value::RawValue;
 use sexton_core::{Event, EventId, Occurrence, OccurrenceId, Run, TypeId};
 use std::path::{Path, PathBuf};
 
@@ -152,7 +156,7 @@ impl Store for Sqlite {
 
     fn settle(&self, lease: &Lease, ends: &[RunEnd], now: DateTime<Utc>) -> Result<Vec<Settled>> {
         let (lease, ends) = (lease.clone(), ended::columns(ends)?);
-        let rows = ends.iter().map(|end| 1 + end.follow_ups.len()).sum();
+        let rows = ends.iter().map(|end| 1 + usize::from(end.log.is_some()) + end.follow_ups.len()).sum();
         self.writer.call(rows, move |tx| settle::settle(tx, &lease, &ends, now))
     }
 
@@ -174,6 +178,20 @@ impl Store for Sqlite {
         self.writer.call(1, move |tx| alter::alter(tx, &lease, id, &change, &running, &by, now))
     }
 
+    fn pause_many(
+        &self,
+        lease: &Lease,
+        ids: &[EventId],
+        reason: &str,
+        running: &[OccurrenceId],
+        by: &Actor,
+        now: DateTime<Utc>,
+    ) -> Result<u64> {
+        let (lease, by, reason) = (lease.clone(), by.0.clone(), reason.to_owned());
+        let (ids, running) = (ids.to_vec(), running.iter().copied().collect());
+        self.writer.call(ids.len(), move |tx| pause::many(tx, &lease, &ids, &reason, &running, &by, now))
+    }
+
     fn event(&self, id: EventId) -> Result<Option<Event>> {
         self.read(move |conn| events::one(conn, id))
     }
@@ -192,6 +210,14 @@ impl Store for Sqlite {
         self.read(move |conn| runs::list(conn, &filter, &page))
     }
 
+    fn args_of(&self, type_id: TypeId, after: Option<EventId>, limit: usize) -> Result<Vec<(EventId, Box<RawValue>)>> {
+        self.read(move |conn| events::args_of(conn, type_id, after, limit))
+    }
+
+    fn run_log(&self, occurrence: OccurrenceId, attempt: Option<u32>) -> Result<Option<RunLog>> {
+        self.read(move |conn| logs::read(conn, occurrence, attempt))
+    }
+
     fn counts(&self) -> Result<Counts> {
         self.read(status::counts)
     }
@@ -199,6 +225,16 @@ impl Store for Sqlite {
     fn new_generation(&self, plugin: &str, digest: &str, now: DateTime<Utc>) -> Result<i64> {
         let (plugin, digest) = (plugin.to_owned(), digest.to_owned());
         self.writer.call(1, move |tx| plugins::new_generation(tx, &plugin, &digest, now))
+    }
+
+    fn placed(&self, generation: i64, placement: &str) -> Result<()> {
+        let placement = placement.to_owned();
+        self.writer.call(1, move |tx| plugins::placed(tx, generation, &placement))
+    }
+
+    fn generations(&self, plugin: &str, limit: usize) -> Result<Vec<GenerationRow>> {
+        let plugin = plugin.to_owned();
+        self.read(move |conn| plugins::generations(conn, &plugin, limit))
     }
 
     fn publish(
@@ -211,25 +247,7 @@ impl Store for Sqlite {
         by: &Actor,
         now: DateTime<Utc>,
     ) -> Result<Vec<TypeRow>> {
-        let declared = standing.iter().map(|offer| {
-            EventRow::of(&Intention {
-                id: offer.id,
-                // Not known before the batch is published: `types::publish` fills it in.
-                type_id: TypeId(0),
-                wish: sexton_core::NewEvent { event_type: offer.event_type.clone(), ..offer.wish.clone() },
-                first: offer.first,
-                standing_of: Some(plugin.to_owned()),
-            })
-        });
-        let batch = types::Batch {
-            plugin: plugin.to_owned(),
-            generation,
-            offers: offers
-                .iter()
-                .map(|offer| types::offer_row(&offer.event_type, &offer.args_schema, offer.retry.as_ref()))
-                .collect::<Result<_>>()?,
-            standing: declared.collect::<Result<_>>()?,
-        };
+        let batch = types::Batch::of(plugin, generation, offers, standing)?;
         let (lease, by) = (lease.clone(), by.0.clone());
         self.writer.call(offers.len() + standing.len(), move |tx| types::publish(tx, &lease, batch, &by, now))
     }
@@ -257,6 +275,16 @@ impl Store for Sqlite {
         self.writer.call(1, move |tx| plugins::decide(tx, &plugin, decision.as_ref(), &by, now))
     }
 
+    fn crashed(&self, crash: &Crash) -> Result<()> {
+        let crash = crash.clone();
+        self.writer.call(1, move |tx| crashes::add(tx, &crash))
+    }
+
+    fn crashes(&self, plugin: &str, since: DateTime<Utc>) -> Result<Vec<Crash>> {
+        let plugin = plugin.to_owned();
+        self.read(move |conn| crashes::list(conn, &plugin, micros(since)))
+    }
+
     fn state_get(&self, plugin: &str, key: &str) -> Result<(Option<Value>, i64)> {
         let (plugin, key) = (plugin.to_owned(), key.to_owned());
         self.read(move |conn| state::get(conn, &plugin, &key))
@@ -274,9 +302,9 @@ impl Store for Sqlite {
         self.writer.call(1, move |tx| audit::add(tx, line.at, &line.actor.0, &line.verb, &line.subject, &line.detail))
     }
 
-    fn audit_lines(&self, page: &Page) -> Result<Vec<(i64, AuditLine)>> {
-        let page = page.clone();
-        self.read(move |conn| audit::lines(conn, &page))
+    fn audit_lines(&self, filter: &AuditFilter, page: &Page) -> Result<Vec<(i64, AuditLine)>> {
+        let (filter, page) = (filter.clone(), page.clone());
+        self.read(move |conn| audit::lines(conn, &filter, &page))
     }
 
     fn prune(&self, before: DateTime<Utc>, limit: usize) -> Result<i64> {

@@ -4,11 +4,12 @@
 
 use crate::error::StoreError;
 use crate::rows::{
-    Aborted, Actor, AuditLine, Change, Counts, Decision, EventFilter, Intention, Lease, Offer, Page, PluginRow, RunEnd, RunFilter, Settled,
-    TypeRow, Waiting,
+    Aborted, Actor, AuditFilter, AuditLine, Change, Counts, Crash, Decision, EventFilter, GenerationRow, Intention, Lease, Offer, Page,
+    PluginRow, RunEnd, RunFilter, RunLog, Settled, TypeRow, Waiting,
 };
 use chrono::{DateTime, Utc};
 use serde_json::Value;
+use serde_json::value::RawValue;
 use sexton_core::{Event, EventId, Occurrence, OccurrenceId, Run, TypeId};
 
 /// What a verb answers.
@@ -41,7 +42,7 @@ pub trait Store: Send + Sync {
 
     /// Settles ends of runs in one transaction, in order: the run recorded, the row removed or due again, successor and follow-ups
     /// stored, event state and counters moved, as `sexton_core::decide::after_run` says with the rows of that moment. A stale token or
-    /// epoch records the run as `lost` and changes nothing else. An event whose row cannot be read, or whose schedule cannot say its next
+    /// epoch records the run as `lost` and changes nothing else. A run's log, if it has one, is stored with it, a lost run's too. An event whose row cannot be read, or whose schedule cannot say its next
     /// instant, is paused with the reason; its run stands. An error settles nothing.
     fn settle(&self, lease: &Lease, ends: &[RunEnd], now: DateTime<Utc>) -> Result<Vec<Settled>>;
 
@@ -55,6 +56,20 @@ pub trait Store: Send + Sync {
     fn alter(&self, lease: &Lease, id: EventId, change: &Change, running: &[OccurrenceId], by: &Actor, now: DateTime<Utc>)
     -> Result<Event>;
 
+    /// Pauses those of `ids` that are `scheduled`, in one transaction, each as [`Store::alter`] does with `Change::Pause`: `reason` is its
+    /// note, its rows are held, tokens of claimed ones are bumped, but not of those in `running`: they settle normally. Before: whatever
+    /// the states; an event that ended, was paused or pruned since somebody looked is passed over. After: one audit line for all, on the
+    /// first of them (none if there were none). Answers how many were paused.
+    fn pause_many(
+        &self,
+        lease: &Lease,
+        ids: &[EventId],
+        reason: &str,
+        running: &[OccurrenceId],
+        by: &Actor,
+        now: DateTime<Utc>,
+    ) -> Result<u64>;
+
     /// One event.
     fn event(&self, id: EventId) -> Result<Option<Event>>;
     /// Events, newest first.
@@ -63,16 +78,28 @@ pub trait Store: Send + Sync {
     fn waiting(&self, id: EventId) -> Result<Vec<Waiting>>;
     /// Runs, newest first, each with its row number to page on.
     fn runs(&self, filter: &RunFilter, page: &Page) -> Result<Vec<(i64, Run)>>;
+    /// Stored arguments of a type: those of events scheduled or paused, by rising id after `after`, at most `limit`. Before: the type may be
+    /// served or not. After: fewer than `limit` means that there are no more; an event stored since has a greater id, so that asking on
+    /// finds it. Rows that cannot be read are left out and do not count. Costs what the type's open events cost, whatever else is stored.
+    fn args_of(&self, type_id: TypeId, after: Option<EventId>, limit: usize) -> Result<Vec<(EventId, Box<RawValue>)>>;
+    /// What was said by the newest run that said something, of an occurrence or of one attempt at it. Before: settled; a run that goes on
+    /// has no log here yet. None if no such run said anything, or if it is pruned.
+    fn run_log(&self, occurrence: OccurrenceId, attempt: Option<u32>) -> Result<Option<RunLog>>;
     /// Counts for `status`.
     fn counts(&self) -> Result<Counts>;
 
     /// A number for a new generation of `plugin` (made known if new), never given before.
     fn new_generation(&self, plugin: &str, digest: &str, now: DateTime<Utc>) -> Result<i64>;
+    /// Remembers where a generation's code runs. Before: its number was given; another number is passed over. After: told again, the
+    /// later word stands.
+    fn placed(&self, generation: i64, placement: &str) -> Result<()>;
+    /// Generations of a plugin, newest first, at most `limit`: those that never served too.
+    fn generations(&self, plugin: &str, limit: usize) -> Result<Vec<GenerationRow>>;
     /// Publishes a batch, all or nothing: each type becomes owned by `plugin` (`host` for built-ins) with its schema and policy;
     /// standing events (ids given) are stored. An occurrence of a replaced standing event that is claimed by then keeps its claim, as
     /// nobody here knows whether it runs: it runs once more with the arguments it was claimed with, and whoever hands it to the new
     /// code has to expect that. Refused if another plugin owns one of the types (`PLG031`, both named). After: the
-    /// rows of the types, in the order of `offers`.
+    /// generation is remembered as published at `now`, unless it was before; the rows of the types, in the order of `offers`.
     #[expect(clippy::too_many_arguments, reason = "one transaction says all of it; a struct would only name the same eight things again")]
     fn publish(
         &self,
@@ -96,6 +123,12 @@ pub trait Store: Send + Sync {
     /// Sets or (with `None`) ends the decision about a plugin.
     fn decide(&self, plugin: &str, decision: Option<&Decision>, by: &Actor, now: DateTime<Utc>) -> Result<()>;
 
+    /// Remembers a crash. Before: nothing; the plugin need not be known. After: at most the newest 100 of that plugin are kept, and of
+    /// nobody any that is more than 30 days older than this one.
+    fn crashed(&self, crash: &Crash) -> Result<()>;
+    /// Crashes of a plugin at or after `since`, newest first.
+    fn crashes(&self, plugin: &str, since: DateTime<Utc>) -> Result<Vec<Crash>>;
+
     /// Reads a plugin's own key: value and version (0 = absent).
     fn state_get(&self, plugin: &str, key: &str) -> Result<(Option<Value>, i64)>;
     /// Writes a plugin's own key if its version is `expected` (`None` = whatever it is); a `None` value removes it. Answers the new
@@ -105,8 +138,8 @@ pub trait Store: Send + Sync {
     /// Adds a line to the audit table.
     fn audit(&self, line: &AuditLine) -> Result<()>;
     /// Audit lines, newest first, with their numbers.
-    fn audit_lines(&self, page: &Page) -> Result<Vec<(i64, AuditLine)>>;
-    /// Deletes at most `limit` runs finished before `before`, and ended events finished before then that have no runs left. Answers how many rows.
+    fn audit_lines(&self, filter: &AuditFilter, page: &Page) -> Result<Vec<(i64, AuditLine)>>;
+    /// Deletes at most `limit` runs finished before `before` with their logs, and ended events finished before then that have no runs left. Answers how many rows.
     fn prune(&self, before: DateTime<Utc>, limit: usize) -> Result<i64>;
 
     /// Stops taking verbs, ends what is queued, checkpoints and releases the lock. Later verbs answer `Closed`.

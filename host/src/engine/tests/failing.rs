@@ -4,12 +4,13 @@ use super::rig::{Does, Generation, Rig, event, in_ms, once, until};
 use chrono::{DateTime, Utc};
 use parking_lot::Mutex;
 use serde_json::Value;
+use serde_json::value::RawValue;
 use sexton_core::{Event, EventId, Occurrence, OccurrenceId, Outcome, Refusal, Run, TypeId};
 use sexton_loader::flight::FlightFile;
 use sexton_plugin_api::wire::JobEnd;
 use sexton_store::rows::{
-    Aborted, Actor, AuditLine, Change, Counts, Decision, EventFilter, Intention, Lease, Offer, Page, PluginRow, RunEnd, RunFilter, Settled,
-    TypeRow, Waiting,
+    Aborted, Actor, AuditFilter, AuditLine, Change, Counts, Crash, Decision, EventFilter, GenerationRow, Intention, Lease, Offer, Page,
+    PluginRow, RunEnd, RunFilter, RunLog, Settled, TypeRow, Waiting,
 };
 use sexton_store::sqlite::Sqlite;
 use sexton_store::store::{Result, StandingOffer};
@@ -78,22 +79,29 @@ impl Store for Failing {
         fn schedule(&self, lease: &Lease, intentions: &[Intention], by: &Actor, now: DateTime<Utc>) -> Result<()>;
         fn next_due(&self, types: &[TypeId]) -> Result<Option<DateTime<Utc>>>;
         fn alter(&self, lease: &Lease, id: EventId, change: &Change, running: &[OccurrenceId], by: &Actor, now: DateTime<Utc>) -> Result<Event>;
+        fn pause_many(&self, lease: &Lease, ids: &[EventId], reason: &str, running: &[OccurrenceId], by: &Actor, now: DateTime<Utc>) -> Result<u64>;
         fn event(&self, id: EventId) -> Result<Option<Event>>;
         fn events(&self, filter: &EventFilter, page: &Page) -> Result<Vec<Event>>;
         fn waiting(&self, id: EventId) -> Result<Vec<Waiting>>;
         fn runs(&self, filter: &RunFilter, page: &Page) -> Result<Vec<(i64, Run)>>;
+        fn args_of(&self, type_id: TypeId, after: Option<EventId>, limit: usize) -> Result<Vec<(EventId, Box<RawValue>)>>;
+        fn run_log(&self, occurrence: OccurrenceId, attempt: Option<u32>) -> Result<Option<RunLog>>;
         fn counts(&self) -> Result<Counts>;
         fn new_generation(&self, plugin: &str, digest: &str, now: DateTime<Utc>) -> Result<i64>;
+        fn placed(&self, generation: i64, placement: &str) -> Result<()>;
+        fn generations(&self, plugin: &str, limit: usize) -> Result<Vec<GenerationRow>>;
         fn publish(&self, lease: &Lease, plugin: &str, generation: i64, offers: &[Offer], standing: &[StandingOffer], by: &Actor, now: DateTime<Utc>) -> Result<Vec<TypeRow>>;
         fn types(&self) -> Result<Vec<TypeRow>>;
         fn release_type(&self, event_type: &str, by: &Actor, now: DateTime<Utc>) -> Result<Option<String>>;
         fn release_unused(&self, plugin: &str, by: &Actor, now: DateTime<Utc>) -> Result<Vec<String>>;
         fn plugins(&self) -> Result<Vec<PluginRow>>;
         fn decide(&self, plugin: &str, decision: Option<&Decision>, by: &Actor, now: DateTime<Utc>) -> Result<()>;
+        fn crashed(&self, crash: &Crash) -> Result<()>;
+        fn crashes(&self, plugin: &str, since: DateTime<Utc>) -> Result<Vec<Crash>>;
         fn state_get(&self, plugin: &str, key: &str) -> Result<(Option<Value>, i64)>;
         fn state_put(&self, plugin: &str, key: &str, value: Option<&Value>, expected: Option<i64>) -> Result<std::result::Result<i64, i64>>;
         fn audit(&self, line: &AuditLine) -> Result<()>;
-        fn audit_lines(&self, page: &Page) -> Result<Vec<(i64, AuditLine)>>;
+        fn audit_lines(&self, filter: &AuditFilter, page: &Page) -> Result<Vec<(i64, AuditLine)>>;
         fn prune(&self, before: DateTime<Utc>, limit: usize) -> Result<i64>;
     }
 }

@@ -2,16 +2,19 @@
 
 use super::Theme;
 use super::ground::{BELL, Ground, at, every, once, tester};
-use crate::rows::{Actor, AuditLine, Change, Decision, Edit, Page, Verdict};
+use crate::rows::{Actor, AuditFilter, AuditLine, Change, Decision, Edit, Page, Verdict};
 use serde_json::json;
 
 /// The themes of this file.
-pub const THEMES: &[Theme] =
-    &[("audit: one line a verb, with the actor", one_line), ("audit: a refused verb leaves none", none), ("audit: pages", pages)];
+pub const THEMES: &[Theme] = &[
+    ("audit: one line a verb, with the actor", one_line),
+    ("audit: a refused verb leaves none", none),
+    ("audit: pages", pages),
+    ("audit: by subject and by the beginning of the verb", filters),
+];
 
 fn lines(ground: &Ground) -> Vec<AuditLine> {
-    let lines = ground.store.audit_lines(&Page { before: None, limit: 1_000 }).unwrap();
-    lines.into_iter().rev().map(|(_, line)| line).collect()
+    ground.audited(&AuditFilter::default())
 }
 
 fn one_line(ground: &Ground) {
@@ -68,8 +71,40 @@ fn pages(ground: &Ground) {
         let line = AuditLine { at: at(i), actor: tester(), verb: format!("v{i}"), subject: String::new(), detail: json!(null) };
         ground.store.audit(&line).unwrap();
     }
-    let first = ground.store.audit_lines(&Page { before: None, limit: 4 }).unwrap();
-    let second = ground.store.audit_lines(&Page { before: Some(first[3].0), limit: 4 }).unwrap();
+    let first = ground.store.audit_lines(&AuditFilter::default(), &Page { before: None, limit: 4 }).unwrap();
+    let second = ground.store.audit_lines(&AuditFilter::default(), &Page { before: Some(first[3].0), limit: 4 }).unwrap();
     let verbs: Vec<&str> = first.iter().chain(&second).map(|(_, line)| line.verb.as_str()).collect();
     assert_eq!(verbs, ["v9", "v8", "v7", "v6", "v5", "v4", "v3", "v2"]);
+}
+
+fn filters(ground: &Ground) {
+    let subjects = ["bells", "doors", "bells%", "bell"];
+    let verbs = ["plugin.load", "plugin.reload", "event.pause", "plugin_x"];
+    for (i, subject) in (0..).zip(subjects.iter().cycle().take(32)) {
+        let verb = verbs[usize::try_from(i).unwrap() / 4 % 4].to_owned();
+        let line = AuditLine { at: at(i), actor: tester(), verb, subject: format!("the {subject}"), detail: json!(i) };
+        ground.store.audit(&line).unwrap();
+    }
+    let all = lines(ground);
+    let of = |subject: Option<&str>, verb: Option<&str>| {
+        let filter = AuditFilter { subject: subject.map(str::to_owned), verb_prefix: verb.map(str::to_owned) };
+        let is_asked = |line: &&AuditLine| {
+            subject.is_none_or(|subject| line.subject == subject) && verb.is_none_or(|verb| line.verb.starts_with(verb))
+        };
+        let expected: Vec<_> = all.iter().filter(is_asked).map(|line| line.detail.clone()).collect();
+        let found: Vec<_> = ground.audited(&filter).into_iter().map(|line| line.detail).collect();
+        assert_eq!(found, expected, "{filter:?}");
+        found.len()
+    };
+    assert_eq!(of(None, None), all.len());
+    assert_eq!((of(Some("the bells"), None), of(Some("the bell"), None)), (8, 8), "the whole subject, not its beginning");
+    assert_eq!(of(Some("the bells"), Some("plugin.")), 4, "no letter stands for another");
+    assert_eq!((of(Some("the bells"), Some("plugin.reload")), of(None, Some("event.pause"))), (2, 8));
+    assert_eq!((of(Some("the bells"), Some("")), of(Some("nobody"), None), of(None, Some("lugin"))), (8, 0, 0));
+    assert_eq!(of(Some("the bells%"), Some("%")), 0);
+    let filter = AuditFilter { subject: Some("the doors".to_owned()), verb_prefix: Some("plugin".to_owned()) };
+    let page = |before| ground.store.audit_lines(&filter, &Page { before, limit: 4 }).unwrap();
+    let (first, second) = (page(None), page(page(None).last().map(|(id, _)| *id)));
+    let seen: Vec<_> = first.into_iter().chain(second).map(|(_, line)| line.detail).collect();
+    assert_eq!(seen, [29, 21, 17, 13, 5, 1].map(|i| json!(i)).to_vec(), "pages of what is asked for");
 }

@@ -4,7 +4,7 @@
 
 use crate::Store;
 use crate::error::{ErrorKind, StoreError};
-use crate::rows::{Actor, Change, EventFilter, Intention, Lease, Offer, Page, RunEnd, RunFilter, Settled, TypeRow};
+use crate::rows::{Actor, AuditFilter, AuditLine, Change, EventFilter, Intention, Lease, Offer, Page, RunEnd, RunFilter, Settled, TypeRow};
 use chrono::{DateTime, TimeDelta, Utc};
 use parking_lot::Mutex;
 use serde_json::json;
@@ -152,6 +152,7 @@ impl Ground {
             digest: "d1".to_owned(),
             placement: "in-process".to_owned(),
             follow_ups: Vec::new(),
+            log: None,
         }
     }
 
@@ -195,6 +196,12 @@ impl Ground {
     /// Ordinals of what is still to run of an event, dead letters included.
     pub fn ordinals(&self, id: EventId) -> Vec<i64> {
         self.store.waiting(id).unwrap().into_iter().map(|w| w.occurrence.n).collect()
+    }
+
+    /// Lines of the audit, oldest first.
+    pub fn audited(&self, filter: &AuditFilter) -> Vec<AuditLine> {
+        let lines = self.store.audit_lines(filter, &Page { before: None, limit: 1_000 }).unwrap();
+        lines.into_iter().rev().map(|(_, line)| line).collect()
     }
 
     /// Compares the counts of `status` with the rows.

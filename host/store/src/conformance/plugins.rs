@@ -13,6 +13,7 @@ pub const THEMES: &[Theme] = &[
     ("plugins: a released type may be taken by another", release),
     ("plugins: types on which no event is left are released together", release_unused),
     ("plugins: the number of a generation is never given twice", generations),
+    ("plugins: what each generation was", history),
     ("plugins: one decision at a time", decisions),
     ("plugins: state by versions", state),
     ("plugins: state has limits", state_limits),
@@ -89,6 +90,40 @@ fn generations(ground: &Ground) {
     }
     let names: Vec<String> = ground.store.plugins().unwrap().into_iter().map(|row| row.name).collect();
     assert_eq!(names, ["a", "b", "bells", "doors"]);
+}
+
+fn history(ground: &Ground) {
+    let store = &ground.store;
+    let of_bells = |limit| store.generations("bells", limit).unwrap();
+    let first = of_bells(10).remove(0);
+    assert_eq!((first.plugin.as_str(), first.digest.as_str(), first.placement.as_deref()), ("bells", "d1", None));
+    assert_eq!((first.created_at, first.published_at), (at(0), Some(at(0))));
+    let rejected = store.new_generation("bells", "d2", at(10)).unwrap();
+    let served = store.new_generation("bells", "d3", at(20)).unwrap();
+    store.placed(served, "runner").unwrap();
+    assert_eq!(of_bells(10)[0].published_at, None, "placed, and not published yet");
+    let publish = |plugin: &str, event_type: &str, number, seconds| {
+        store.publish(&ground.lease, plugin, number, &[offer(event_type)], &[], &tester(), at(seconds))
+    };
+    assert_eq!(code(publish("bells", DOOR, served, 21)), "PLG031");
+    assert_eq!(of_bells(10)[0].published_at, None, "refused: as before");
+    publish("bells", BELL, served, 22).unwrap();
+    publish("bells", BELL, served, 99).unwrap();
+    publish("doors", DOOR, rejected, 23).unwrap();
+    let seen: Vec<_> =
+        of_bells(10).into_iter().map(|row| (row.number, row.digest, row.placement, row.created_at, row.published_at)).collect();
+    let expected = [
+        (served, "d3".to_owned(), Some("runner".to_owned()), at(20), Some(at(22))),
+        (rejected, "d2".to_owned(), None, at(10), None),
+        (first.number, "d1".to_owned(), None, at(0), Some(at(0))),
+    ];
+    assert_eq!(seen, expected, "newest first; published once, and not under another's name");
+    assert_eq!(of_bells(2).into_iter().map(|row| row.number).collect::<Vec<_>>(), [served, rejected]);
+    store.placed(served, "in-process").unwrap();
+    store.placed(served + 1_000, "runner").unwrap();
+    assert_eq!(of_bells(1)[0].placement.as_deref(), Some("in-process"), "the later word stands");
+    assert!(of_bells(0).is_empty() && store.generations("unheard-of", 10).unwrap().is_empty());
+    assert_eq!(store.generations("doors", 10).unwrap().len(), 1);
 }
 
 fn decisions(ground: &Ground) {

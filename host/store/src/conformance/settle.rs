@@ -2,7 +2,7 @@
 
 use super::Theme;
 use super::ground::{BELL, Ground, at, code, every, once, tester, wish};
-use crate::rows::{Change, Page, RunEnd, RunFilter, Settled};
+use crate::rows::{AuditFilter, Change, Page, RunEnd, RunFilter, Settled};
 use serde_json::json;
 use serde_json::value::RawValue;
 use sexton_core::decide::End;
@@ -185,7 +185,7 @@ fn follow_ups(ground: &Ground) {
     assert!(events[..2].iter().all(|e| e.next_run_at == Some(at(1_000_000)) && e.created_by == "plugin:bells"));
     with(End::Succeeded, 100_120, &["b", "c"]);
     assert_eq!(ground.events().len(), 4, "a key taken meanwhile is left out, the rest is stored");
-    let audit = ground.store.audit_lines(&Page { before: None, limit: 10 }).unwrap();
+    let audit = ground.store.audit_lines(&AuditFilter::default(), &Page { before: None, limit: 10 }).unwrap();
     let refused = audit.iter().find(|(_, line)| line.verb == "event.schedule.refused").map(|(_, line)| line).unwrap();
     assert_eq!((refused.actor.0.as_str(), refused.detail["code"].as_str()), ("plugin:bells", Some("INP008")));
     ground.check_counts();

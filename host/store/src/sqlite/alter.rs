@@ -1,11 +1,12 @@
 //! The verbs on one event: pause, resume, cancel, run now, edit.
 //!
-//! Not stopping what runs: the host names that. What must hold: after the answer no claim from before can start, except of
+//! Not stopping what runs: the host names that. Not pausing itself (`pause`), which many share. What must hold: after the answer no claim from before can start, except of
 //! what was already running, which settles normally.
 
 use super::codec::{is_open, json, lane, micros, row, state_number, state_word};
 use super::counters::DEAD_LETTERS;
 use super::hosts::require_current;
+use super::pause;
 use super::replan::{self, Head};
 use super::writer::Tx;
 use crate::error::StoreError;
@@ -34,7 +35,7 @@ pub(super) fn alter(
     let running: HashSet<i64> = running.iter().filter(|o| o.event == id).map(|o| o.n).collect();
     allow(&head, change)?;
     let (verb, detail) = match change {
-        Change::Pause { note } => pause(tx, &head, note.as_deref(), &running)?,
+        Change::Pause { note } => pause(tx, &head, note.as_deref(), &running, now)?,
         Change::Resume => resume(tx, &mut head, now)?,
         Change::Cancel => cancel(tx, &head, &running, now)?,
         Change::RunNow => run_now(tx, &mut head, now)?,
@@ -76,18 +77,6 @@ fn allow(head: &Head, change: &Change) -> Result<()> {
         .into())
 }
 
-/// Takes back the claims that are not running, to `state`.
-fn unclaim(tx: &Tx<'_>, head: &Head, running: &HashSet<i64>, to: i64) -> Result<()> {
-    let mut claimed = tx.conn.prepare_cached("SELECT n FROM occurrences WHERE event = ?1 AND state = ?2")?;
-    let claimed: Vec<i64> = claimed.query_map((head.id, row::CLAIMED), |row| row.get(0))?.collect::<std::result::Result<_, _>>()?;
-    let mut give_back =
-        tx.conn.prepare_cached("UPDATE occurrences SET state = ?3, host = NULL, token = NULL WHERE event = ?1 AND n = ?2")?;
-    for n in claimed.into_iter().filter(|n| !running.contains(n)) {
-        give_back.execute((head.id, n, to))?;
-    }
-    Ok(())
-}
-
 fn move_state(tx: &mut Tx<'_>, head: &Head, to: EventState, reason: Option<&str>, finished_at: Option<i64>) -> Result<()> {
     tx.conn.prepare_cached("UPDATE events SET state = ?2, reason = ?3, finished_at = ?4 WHERE id = ?1")?.execute((
         head.id,
@@ -99,14 +88,8 @@ fn move_state(tx: &mut Tx<'_>, head: &Head, to: EventState, reason: Option<&str>
     Ok(())
 }
 
-fn pause(tx: &mut Tx<'_>, head: &Head, note: Option<&str>, running: &HashSet<i64>) -> Result<(&'static str, Value)> {
-    unclaim(tx, head, running, row::HELD)?;
-    tx.conn.prepare_cached("UPDATE occurrences SET state = ?2 WHERE event = ?1 AND state = ?3")?.execute((
-        head.id,
-        row::HELD,
-        row::WAITING,
-    ))?;
-    move_state(tx, head, EventState::Paused, note, None)?;
+fn pause(tx: &mut Tx<'_>, head: &Head, note: Option<&str>, running: &HashSet<i64>, now: DateTime<Utc>) -> Result<(&'static str, Value)> {
+    pause::one(tx, head.id, head.type_id, note, |n| running.contains(&n), now)?;
     Ok(("event.pause", object!({ "note": note, "running": running.len() })))
 }
 
@@ -158,7 +141,7 @@ fn edit(tx: &mut Tx<'_>, head: &mut Head, edit: &Edit, running: &HashSet<i64>, n
         set(tx, head.id, "schedule", &json(schedule)?)?;
         changed.push("schedule");
     }
-    unclaim(tx, head, running, back_to)?;
+    pause::unclaim(tx, head.id, |n| running.contains(&n), back_to)?;
     if let Some(args) = &edit.args {
         set(tx, head.id, "args", &args.get().to_owned())?;
         changed.push("args");

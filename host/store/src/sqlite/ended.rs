@@ -37,6 +37,8 @@ pub(super) struct Ended {
     pub(super) done: Vec<String>,
     pub(super) build: Arc<Build>,
     pub(super) follow_ups: Vec<EventRow>,
+    /// What it said, if anything.
+    pub(super) log: Option<String>,
 }
 
 /// The columns of a batch of ends.
@@ -60,6 +62,7 @@ pub(super) fn columns(ends: &[RunEnd]) -> Result<Vec<Ended>> {
             done: end.resources.iter().filter(succeeded).map(|r| r.id.clone()).collect(),
             build: Arc::new(build),
             follow_ups: end.follow_ups.iter().map(EventRow::of).collect::<Result<_>>()?,
+            log: end.log.as_ref().map_or(Ok(None), super::logs::text)?,
         });
     }
     Ok(columns)

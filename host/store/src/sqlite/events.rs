@@ -137,6 +137,28 @@ pub(super) fn list(conn: &Connection, filter: &EventFilter, page: &Page) -> Resu
     Ok(events)
 }
 
+/// The text of [`args_of`]. The index is named: by the order alone, the ids of all types would do as well.
+pub(super) const ARGS_OF: &str = "SELECT id, args FROM events INDEXED BY events_open WHERE type = ?1 AND state < 2 AND id > ?2 ORDER BY id";
+
+/// Arguments of the open events of a type, by rising id. Without a limit in the text: what cannot be read must not shorten a page, or
+/// its reader would take it for the last.
+pub(super) fn args_of(conn: &Connection, of: TypeId, after: Option<EventId>, limit: usize) -> Result<Vec<(EventId, Box<RawValue>)>> {
+    let mut select = conn.prepare_cached(ARGS_OF)?;
+    let mut rows = select.query((of.0, after.map_or(i64::MIN, |id| id.0)))?;
+    let mut found = Vec::new();
+    while found.len() < limit
+        && let Some(row) = rows.next()?
+    {
+        // Text that is no UTF-8 is no argument either.
+        if let Ok(args) = row.get::<_, String>(1)
+            && let Ok(args) = RawValue::from_string(args)
+        {
+            found.push((EventId(row.get(0)?), args));
+        }
+    }
+    Ok(found)
+}
+
 /// What is still to run of one event, dead letters included.
 pub(super) fn waiting(conn: &Connection, id: EventId) -> Result<Vec<Waiting>> {
     let mut select =

@@ -2,11 +2,11 @@
 //!
 //! Not what is loaded. What must hold: the number of a generation is never given twice, and at most one decision is in force.
 
-use super::codec::{instant, micros};
+use super::codec::{instant, instant_or_none, micros};
 use super::failure::damaged;
 use super::writer::Tx;
 use crate::error::StoreError;
-use crate::rows::{Actor, Decision, PluginRow, Verdict};
+use crate::rows::{Actor, Decision, GenerationRow, PluginRow, Verdict};
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, Row};
 use serde_json::json as object;
@@ -25,11 +25,44 @@ fn know(tx: &Tx<'_>, plugin: &str) -> Result<()> {
     Ok(())
 }
 
-/// Remembers which generation was published last.
-pub(super) fn published(tx: &Tx<'_>, plugin: &str, generation: i64) -> Result<()> {
+/// Remembers which generation was published last, and when each was first.
+pub(super) fn published(tx: &Tx<'_>, plugin: &str, generation: i64, now: DateTime<Utc>) -> Result<()> {
     know(tx, plugin)?;
     tx.conn.execute("UPDATE plugins SET generation = ?2 WHERE name = ?1", (plugin, generation))?;
+    tx.conn.execute(
+        "UPDATE generations SET published_at = coalesce(published_at, ?3) WHERE number = ?2 AND plugin = ?1",
+        (plugin, generation, micros(now)),
+    )?;
     Ok(())
+}
+
+/// Remembers where a generation runs.
+pub(super) fn placed(tx: &Tx<'_>, generation: i64, placement: &str) -> Result<()> {
+    tx.conn.execute("UPDATE generations SET placement = ?2 WHERE number = ?1", (generation, placement))?;
+    Ok(())
+}
+
+/// The text of [`generations`].
+pub(super) const GENERATIONS: &str =
+    "SELECT number, plugin, digest, placement, created_at, published_at FROM generations INDEXED BY generations_of_plugin
+     WHERE plugin = ?1 ORDER BY number DESC LIMIT ?2";
+
+/// Generations of a plugin, newest first.
+pub(super) fn generations(conn: &Connection, plugin: &str, limit: usize) -> Result<Vec<GenerationRow>> {
+    let mut select = conn.prepare_cached(GENERATIONS)?;
+    let mut rows = select.query((plugin, super::limit_of(limit)))?;
+    let mut generations = Vec::new();
+    while let Some(row) = rows.next()? {
+        generations.push(GenerationRow {
+            number: row.get(0)?,
+            plugin: row.get(1)?,
+            digest: row.get(2)?,
+            placement: row.get(3)?,
+            created_at: instant(row.get(4)?)?,
+            published_at: instant_or_none(row.get(5)?)?,
+        });
+    }
+    Ok(generations)
 }
 
 /// Sets or ends the decision about a plugin.

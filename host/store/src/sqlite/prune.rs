@@ -15,7 +15,7 @@ type Result<T> = std::result::Result<T, StoreError>;
 /// which a later step finds.
 const LOOK_BEYOND: usize = 10_000;
 
-/// Deletes runs finished before an instant, and the ended events that thereby have none left. Answers how many rows.
+/// Deletes runs finished before an instant with their logs, and the ended events that thereby have none left. Answers how many rows.
 pub(super) fn runs(tx: &mut Tx<'_>, before: i64, limit: usize) -> Result<i64> {
     let old: Vec<(i64, i64, i64)> = tx
         .conn
@@ -30,6 +30,7 @@ pub(super) fn runs(tx: &mut Tx<'_>, before: i64, limit: usize) -> Result<i64> {
     let mut events = BTreeSet::new();
     for (id, event, type_id) in &old {
         tx.conn.prepare_cached("DELETE FROM runs WHERE id = ?1")?.execute([id])?;
+        super::logs::remove(tx, *id)?;
         tx.hot.deltas.add(*type_id, RUNS, -1);
         events.insert(*event);
     }

@@ -21,7 +21,7 @@ pub(super) struct Place {
     pub(super) due_at: i64,
 }
 
-/// Stores the run.
+/// Stores the run, and what it said.
 pub(super) fn record(tx: &mut Tx<'_>, lease: &Lease, place: &Place, end: &Ended, outcome: Outcome) -> Result<()> {
     let build = build_number(tx, &end.build)?;
     tx.conn
@@ -46,6 +46,9 @@ pub(super) fn record(tx: &mut Tx<'_>, lease: &Lease, place: &Place, end: &Ended,
             end.output,
             end.resources
         ])?;
+    if let Some(log) = &end.log {
+        super::logs::add(tx, tx.conn.last_insert_rowid(), log)?;
+    }
     tx.hot.deltas.add(place.type_id, RUNS, 1);
     Ok(())
 }

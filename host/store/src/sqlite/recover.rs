@@ -53,5 +53,6 @@ fn ended(run: &Aborted, now: DateTime<Utc>) -> Ended {
             placement: run.placement.clone(),
         }),
         follow_ups: Vec::new(),
+        log: None,
     }
 }

@@ -4,6 +4,8 @@ mod damaged;
 mod file;
 mod full;
 mod killed;
+mod migrated;
+mod plans;
 
 use crate::conformance;
 use crate::sqlite::Sqlite;

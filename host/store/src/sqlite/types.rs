@@ -8,7 +8,8 @@ use super::hosts::require_current;
 use super::schedule::EventRow;
 use super::writer::Tx;
 use crate::error::StoreError;
-use crate::rows::{Lease, TypeRow};
+use crate::rows::{Intention, Lease, Offer, TypeRow};
+use crate::store::StandingOffer;
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, Row};
 use serde_json::{Value, json as object};
@@ -40,8 +41,33 @@ pub(super) struct Batch {
     pub(super) standing: Vec<Declared>,
 }
 
+impl Batch {
+    /// The columns of what `load` offered and declared.
+    pub(super) fn of(plugin: &str, generation: i64, offers: &[Offer], standing: &[StandingOffer]) -> Result<Self> {
+        let declared = standing.iter().map(|offer| {
+            EventRow::of(&Intention {
+                id: offer.id,
+                // Not known before the batch is published: `publish` fills it in.
+                type_id: TypeId(0),
+                wish: sexton_core::NewEvent { event_type: offer.event_type.clone(), ..offer.wish.clone() },
+                first: offer.first,
+                standing_of: Some(plugin.to_owned()),
+            })
+        });
+        Ok(Self {
+            plugin: plugin.to_owned(),
+            generation,
+            offers: offers
+                .iter()
+                .map(|offer| offer_row(&offer.event_type, &offer.args_schema, offer.retry.as_ref()))
+                .collect::<Result<_>>()?,
+            standing: declared.collect::<Result<_>>()?,
+        })
+    }
+}
+
 /// The columns of an offer.
-pub(super) fn offer_row(name: &str, schema: &Value, retry: Option<&RetryPolicy>) -> Result<OfferRow> {
+fn offer_row(name: &str, schema: &Value, retry: Option<&RetryPolicy>) -> Result<OfferRow> {
     let args_schema = json(&sorted(schema))?;
     let digest = Sha256::digest(args_schema.as_bytes());
     let schema_digest = digest.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -77,7 +103,7 @@ pub(super) fn publish(tx: &mut Tx<'_>, lease: &Lease, mut batch: Batch, by: &str
         super::standing::put(tx, declared, by, now)?;
     }
     if batch.plugin != HOST {
-        super::plugins::published(tx, &batch.plugin, batch.generation)?;
+        super::plugins::published(tx, &batch.plugin, batch.generation, now)?;
     }
     let names: Vec<&str> = batch.offers.iter().map(|offer| offer.name.as_str()).collect();
     let detail = object!({ "generation": batch.generation, "event_types": names, "standing": batch.standing.len() });

@@ -6,7 +6,7 @@ use super::super::Sqlite;
 use crate::Store;
 use crate::conformance::Ground;
 use crate::conformance::ground::{at, every, once};
-use crate::rows::{Aborted, Change, Page};
+use crate::rows::{Aborted, AuditFilter, Change, Page};
 use sexton_core::decide::End;
 use sexton_core::{EventId, EventState, NewEvent, Occurrence, Outcome, Schedule};
 use std::sync::Arc;
@@ -68,13 +68,37 @@ fn a_row_that_cannot_be_read_is_held_with_the_reason_and_the_others_are_claimed(
             ground.claim(10).is_empty() && ground.store.next_due(&[ground.bell]).unwrap().is_none(),
             "nobody comes back to it by himself"
         );
-        let line = ground.store.audit_lines(&Page { before: None, limit: 1 }).unwrap().remove(0).1;
+        let line = ground.store.audit_lines(&AuditFilter::default(), &Page { before: None, limit: 1 }).unwrap().remove(0).1;
         assert_eq!((line.verb.as_str(), line.subject), ("event.pause", bad.to_string()));
         spoilt.sql(mend, bad);
         ground.alter(bad, &Change::Resume, 10).unwrap();
         assert_eq!(ids(&ground.claim(10)), [bad], "mended and resumed, it runs");
         ground.check_counts();
     }
+}
+
+#[test]
+fn arguments_that_cannot_be_read_are_left_out_and_shorten_no_page() {
+    let spoilt = Spoilt::new();
+    let ids: Vec<_> = (0..7).map(|second| spoilt.ground.schedule(once(second))).collect();
+    for bad in [0, 2, 3] {
+        spoilt.sql("UPDATE events SET args = '{\"strokes\": ' WHERE id = ?1", ids[bad]);
+    }
+    spoilt.sql("UPDATE events SET args = CAST(x'22ff22' AS TEXT) WHERE id = ?1", ids[5]);
+    let page = |after| spoilt.store.args_of(spoilt.ground.bell, after, 2).unwrap().into_iter().map(|(id, _)| id).collect::<Vec<_>>();
+    assert_eq!(page(None), [ids[1], ids[4]], "a full page, as more are there");
+    assert_eq!(page(Some(ids[4])), [ids[6]]);
+}
+
+#[test]
+fn one_that_cannot_be_read_is_paused_with_many() {
+    let spoilt = Spoilt::new();
+    let (bad, fine) = (spoilt.ground.schedule(once(1)), spoilt.ground.schedule(once(2)));
+    spoilt.sql("UPDATE events SET schedule = '{', args = '[' WHERE id = ?1", bad);
+    let by = crate::conformance::ground::tester();
+    assert_eq!(spoilt.store.pause_many(&spoilt.ground.lease, &[bad, fine], "changed schema", &[], &by, at(1)).unwrap(), 2);
+    assert_eq!(spoilt.seen(bad), (1, "changed schema".to_owned(), vec![2]));
+    assert!(spoilt.ground.claim(10).is_empty());
 }
 
 #[test]
