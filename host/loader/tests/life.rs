@@ -10,7 +10,13 @@ mod damage;
 mod ends;
 #[path = "life/files.rs"]
 mod files;
+#[path = "life/mutations.rs"]
+mod mutations;
+#[path = "life/placement.rs"]
+mod placement;
 #[path = "life/runs.rs"]
 mod runs;
+#[path = "life/signatures.rs"]
+mod signatures;
 #[path = "life/soak.rs"]
 mod soak;
