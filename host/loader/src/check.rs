@@ -4,7 +4,7 @@
 //! directory but what was there.
 
 use crate::generation::{Opening, open_in_process};
-use crate::inspect::{self, Inspected};
+use crate::inspect::{self, Inspected, Rules};
 use crate::rejection::Rejection;
 use crate::seam::{Farewell, Memory, Order, Report, Stamped};
 use serde_json::json;
@@ -17,10 +17,10 @@ use std::time::{Duration, Instant};
 const DEADLINE: Duration = Duration::from_secs(30);
 const WARN: u8 = 2;
 
-/// Inspects the file, opens it from a copy inside `generations`, calls `load` without settings, unloads and closes it. What the ending shows is
+/// Inspects the file by `rules`, opens it from a copy inside `generations`, calls `load` without settings, unloads and closes it. What the ending shows is
 /// added to the warnings.
-pub fn check(path: &Path, generations: &Path) -> Result<(Inspected, Batch), Rejection> {
-    let mut inspected = inspect::inspect(path, generations)?;
+pub fn check(path: &Path, generations: &Path, rules: &Rules) -> Result<(Inspected, Batch), Rejection> {
+    let mut inspected = inspect::inspect(path, generations, rules)?;
     let answer = load_and_unload(&inspected);
     inspect::discard(&inspected);
     let (batch, farewell) = answer?;

@@ -12,7 +12,13 @@ mod ends;
 mod files;
 #[path = "life/runners.rs"]
 mod runners;
+#[path = "life/mutations.rs"]
+mod mutations;
+#[path = "life/placement.rs"]
+mod placement;
 #[path = "life/runs.rs"]
 mod runs;
+#[path = "life/signatures.rs"]
+mod signatures;
 #[path = "life/soak.rs"]
 mod soak;

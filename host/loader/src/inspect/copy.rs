@@ -42,11 +42,12 @@ impl std::ops::Deref for Bytes {
 }
 
 /// Opens `resolved` (which the owner rule has passed), and copies it into `generations`.
-pub(super) fn take(resolved: &Path, trust: &Trust, generations: &Path) -> Result<Copied, Rejection> {
+pub(super) fn take(resolved: &Path, trust: &Trust, generations: &Path, readable_by_others: bool) -> Result<Copied, Rejection> {
     let (mut source, before) = open_source(resolved, trust)?;
     prepare(generations)?;
     let path = generations.join(unique_name());
-    let written = write_copy(&mut source, &path).and_then(|()| {
+    let mode = Mode::from_raw_mode(if readable_by_others { 0o444 } else { 0o400 });
+    let written = write_copy(&mut source, &path, mode).and_then(|()| {
         let after = source.metadata().map_err(|e| unreadable(resolved, &e))?;
         let copied = path.metadata().map_err(|e| no_copy(&path, &e))?;
         unchanged(resolved, &before, &after, copied.len())
@@ -98,10 +99,12 @@ fn unique_name() -> String {
     format!("incoming.{}.{nanos}.{}.so", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-fn write_copy(source: &mut File, path: &Path) -> Result<(), Rejection> {
+fn write_copy(source: &mut File, path: &Path, mode: Mode) -> Result<(), Rejection> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let made = rustix::fs::open(path, flags, Mode::from_raw_mode(0o400)).map_err(|e| no_copy(path, &e.into()))?;
+    let made = rustix::fs::open(path, flags, mode).map_err(|e| no_copy(path, &e.into()))?;
     let mut copy = File::from(made);
+    // The process's mask may have taken bits away.
+    rustix::fs::fchmod(&copy, mode).map_err(|e| no_copy(path, &e.into()))?;
     let mut chunk = vec![0u8; CHUNK];
     let mut total = 0u64;
     loop {
@@ -140,7 +143,7 @@ fn map(path: &Path) -> Result<Copied, Rejection> {
     let bytes = if file.metadata().map_err(|e| no_copy(path, &e))?.len() == 0 {
         Bytes::Empty
     } else {
-        // SAFETY: the file is ours: made with O_EXCL, mode 0400, in a 0700 directory of our user; nobody writes or truncates it.
+        // SAFETY: the file is ours: made with O_EXCL, writable by nobody, in a 0700 directory of our user; nobody writes or truncates it.
         Bytes::Mapped(unsafe { memmap2::Mmap::map(&file) }.map_err(|e| no_copy(path, &e))?)
     };
     let digest = Sha256::digest(&*bytes).iter().fold(String::with_capacity(64), |mut text, byte| {

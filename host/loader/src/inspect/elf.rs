@@ -10,6 +10,9 @@ mod relocations;
 mod symbols;
 mod versions;
 
+pub(super) use dynamic::ALLOWED;
+
+use super::concern::Concern;
 use crate::rejection::Rejection;
 use numbers as elf;
 
@@ -59,16 +62,17 @@ pub(super) struct Image<'a> {
     table_offset: u64,
 }
 
-/// Checks everything beyond the segments. Answers warnings.
-pub(super) fn check(image: &Image<'_>) -> Result<Vec<String>, Rejection> {
+/// Checks everything beyond the segments. Answers what depends on where the code is to run.
+pub(super) fn check(image: &Image<'_>) -> Result<Vec<Concern>, Rejection> {
     let dynamic = dynamic::Dynamic::read(image)?;
-    dynamic.check_libraries()?;
+    let mut concerns = dynamic.check_libraries()?;
     let symbols = symbols::Symbols::read(image, &dynamic)?;
     versions::check(image, &dynamic, symbols.count)?;
     dynamic.check_functions(image)?;
     relocations::check(image, &dynamic, &symbols)?;
     symbols.require(abi_stable::library::ROOT_MODULE_LOADER_NAME)?;
-    Ok(dynamic.warnings(&symbols))
+    concerns.extend(dynamic.residue(&symbols));
+    Ok(concerns)
 }
 
 impl<'a> Image<'a> {

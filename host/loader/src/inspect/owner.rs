@@ -120,8 +120,27 @@ fn quoted(path: &Path) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
-/// Follows `path` to what it names, judging each directory and each hop; the answer has no symlink left in it.
+/// Follows `path` to the regular file that it names, judging each directory and each hop; the answer has no symlink left in it.
 pub(super) fn resolve(path: &Path, trust: &Trust) -> Result<PathBuf, Rejection> {
+    follow(path, trust, regular)
+}
+
+/// The same for a directory of which everything that is in it counts: nobody else may add to it either.
+pub(super) fn resolve_directory(path: &Path, trust: &Trust) -> Result<PathBuf, Rejection> {
+    follow(path, trust, |path, meta| match meta.mode() {
+        _ if !meta.is_dir() => Err(no_directory(path)),
+        // Without the bit the rule itself refuses it.
+        mode if mode & STICKY != 0 && mode & (GROUP_WRITES | OTHERS_WRITE) != 0 => {
+            Err(Rejection::new("PLG002", format!("others may add to the directory `{}`", shown(path)))
+                .expected("no writer but root and the host's own user")
+                .found(format!("mode {:04o}", mode & 0o7777))
+                .remedy(format!("chmod go-w {}", quoted(path))))
+        }
+        _ => Ok(()),
+    })
+}
+
+fn follow(path: &Path, trust: &Trust, wanted: fn(&Path, &Metadata) -> Result<(), Rejection>) -> Result<PathBuf, Rejection> {
     let start = std::path::absolute(path).map_err(|e| unreadable(path, &e))?;
     let mut ahead: VecDeque<OsString> = steps(&start);
     let mut at = PathBuf::from("/");
@@ -150,16 +169,20 @@ pub(super) fn resolve(path: &Path, trust: &Trust) -> Result<PathBuf, Rejection> 
             continue;
         }
         if !ahead.is_empty() && !meta.is_dir() {
-            return Err(Rejection::new("PLG001", format!("`{}` is not a directory", shown(&next))));
+            return Err(no_directory(&next));
         }
         if ahead.is_empty() {
             // Before its mode is judged: the remedy for a device is not `chmod`.
-            regular(&next, &meta)?;
+            wanted(&next, &meta)?;
         }
         at = next;
         judge_at(&at, trust)?;
     }
     Ok(at)
+}
+
+fn no_directory(path: &Path) -> Rejection {
+    Rejection::new("PLG001", format!("`{}` is not a directory", shown(path)))
 }
 
 fn steps(path: &Path) -> VecDeque<OsString> {

@@ -5,7 +5,7 @@
 use serde_json::{Value, json, value::RawValue};
 use sexton_loader::confine::Confinement;
 use sexton_loader::generation::{Opening, open_in_process};
-use sexton_loader::inspect::{Inspected, adopt, inspect};
+use sexton_loader::inspect::{Inspected, Rules, adopt, inspect};
 use sexton_loader::rejection::Rejection;
 use sexton_loader::runner::{self, Opened, Spawner, Start, Usage};
 use sexton_loader::seam::{Ended, Farewell, Order, Placement, Report, Stamped};
@@ -70,7 +70,7 @@ impl Ground {
     }
 
     pub fn inspect(&self, name: &str) -> Result<Inspected, Rejection> {
-        inspect(&self.drop_in(name), &self.generations())
+        inspect(&self.drop_in(name), &self.generations(), &Rules::default())
     }
 
     /// How many copies there are.

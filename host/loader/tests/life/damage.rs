@@ -5,7 +5,7 @@
 
 use crate::bench::{Ground, fixture};
 use object::{Object, ObjectSection};
-use sexton_loader::inspect::inspect;
+use sexton_loader::inspect::{Rules, inspect};
 use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -90,7 +90,7 @@ fn flipped_bytes_are_answered_and_what_passes_opens() {
         }
         let path = ground.path(&format!("{i}.so"));
         fs::write(&path, &bytes).expect("written");
-        match inspect(&path, &ground.generations()) {
+        match inspect(&path, &ground.generations(), &Rules::default()) {
             Ok(inspected) => passed.push((i, inspected.copy)),
             Err(rejection) => assert!(rejection.code.starts_with("PLG"), "{rejection}"),
         }

@@ -2,6 +2,7 @@
 //!
 //! What must hold: every pointer of it leads into the image; every string ends within the string table.
 
+use super::super::concern::Concern;
 use super::numbers as elf;
 use super::symbols::Symbols;
 use super::{Image, broken, not_a_library, unsafe_memory};
@@ -20,7 +21,7 @@ const USUAL_CONSTRUCTORS: u64 = 2;
 const ARRAYS: [(i64, i64); 2] = [(elf::DT_INIT_ARRAY, elf::DT_INIT_ARRAYSZ), (elf::DT_FINI_ARRAY, elf::DT_FINI_ARRAYSZ)];
 
 /// Libraries that every host process has anyway; `ld-linux*` besides.
-const ALLOWED: [&str; 6] = ["libc.so.6", "libm.so.6", "libgcc_s.so.1", "libpthread.so.0", "libdl.so.2", "librt.so.1"];
+pub(in super::super) const ALLOWED: [&str; 6] = ["libc.so.6", "libm.so.6", "libgcc_s.so.1", "libpthread.so.0", "libdl.so.2", "librt.so.1"];
 
 /// The parsed section.
 pub(super) struct Dynamic<'a> {
@@ -101,38 +102,34 @@ impl<'a> Dynamic<'a> {
         std::str::from_utf8(name).map_err(|_| broken("a name is not UTF-8"))
     }
 
-    /// Nothing but the C library's family is pulled in, from nowhere but the system's places.
-    pub(super) fn check_libraries(&self) -> Result<(), Rejection> {
+    /// What is pulled in, and from where: refused where no placement helps, else a concern.
+    pub(super) fn check_libraries(&self) -> Result<Vec<Concern>, Rejection> {
         if self.get(elf::DT_FLAGS_1).is_some_and(|flags| flags & elf::DF_1_PIE != 0) {
             return Err(not_a_library("a program"));
         }
         if self.get(elf::DT_TEXTREL).is_some() || self.get(elf::DT_FLAGS).is_some_and(|f| f & elf::DF_TEXTREL != 0) {
             return Err(unsafe_memory("it has text relocations"));
         }
-        let refused = |message: String| {
-            Rejection::new("PLG009", message)
-                .expected(format!("{} or ld-linux only, found by the system's own rules", ALLOWED.join(", ")))
-                .remedy("link the library statically into the plugin, and remove `-rpath` from its link arguments")
-        };
-        for (tag, name) in [(elf::DT_RPATH, "RPATH"), (elf::DT_RUNPATH, "RUNPATH")] {
-            if let Some(at) = self.get(tag) {
-                let path = self.string(at)?;
-                return Err(
-                    refused(format!("the library brings a search path of its own ({name} `{path}`)")).found(format!("{name} `{path}`"))
-                );
-            }
-        }
         for (tag, name) in
             [(elf::DT_AUXILIARY, "AUXILIARY"), (elf::DT_FILTER, "FILTER"), (elf::DT_AUDIT, "AUDIT"), (elf::DT_DEPAUDIT, "DEPAUDIT")]
         {
             if self.get(tag).is_some() {
-                return Err(refused(format!("the library pulls in another one (DT_{name})")).found(format!("DT_{name}")));
+                return Err(Rejection::new("PLG009", format!("the library pulls in another one in its own place (DT_{name})"))
+                    .expected("needed libraries only")
+                    .found(format!("DT_{name}"))
+                    .remedy("link without `--audit`, `--depaudit`, `--auxiliary` and `--filter`"));
             }
         }
-        match self.needed.iter().find(|name| !ALLOWED.contains(*name) && !name.starts_with("ld-linux")) {
-            Some(name) => Err(refused(format!("the library needs `{name}`, which is not allowed")).found(format!("NEEDED `{name}`"))),
-            None => Ok(()),
+        let mut concerns = Vec::new();
+        for (tag, kind) in [(elf::DT_RPATH, "RPATH"), (elf::DT_RUNPATH, "RUNPATH")] {
+            if let Some(at) = self.get(tag) {
+                let needed = self.needed.iter().map(|name| (*name).to_owned()).collect();
+                concerns.push(Concern::SearchPath { kind, path: self.string(at)?.to_owned(), needed });
+            }
         }
+        let private = self.needed.iter().filter(|name| !ALLOWED.contains(*name) && !is_linker(name));
+        concerns.extend(private.map(|name| Concern::Library((*name).to_owned())));
+        Ok(concerns)
     }
 
     /// What the linker calls: `init`, `fini` and the arrays.
@@ -163,22 +160,18 @@ impl<'a> Dynamic<'a> {
         ARRAYS.into_iter().filter_map(|(at, size)| Some((self.get(at)?, self.get(size)?))).filter(|(_, size)| *size > 0)
     }
 
-    /// What is allowed but makes unloading doubtful.
-    pub(super) fn warnings(&self, symbols: &Symbols<'_>) -> Vec<String> {
-        let mut warnings = Vec::new();
+    /// What runs before a check, or stays after a closing.
+    pub(super) fn residue(&self, symbols: &Symbols<'_>) -> Vec<Concern> {
         let constructors = self.get(elf::DT_INIT_ARRAYSZ).unwrap_or_default() / 8;
-        if constructors > USUAL_CONSTRUCTORS {
-            warnings.push(format!(
-                "{} constructors run while the library is opened, before anything of it can be checked",
-                constructors - USUAL_CONSTRUCTORS
-            ));
-        }
-        if self.get(elf::DT_FLAGS_1).is_some_and(|flags| flags & elf::DF_1_NODELETE != 0) {
-            warnings.push("linked with `-z nodelete`: once opened it stays mapped until the host ends".to_owned());
-        }
-        if let Some(name) = symbols.unique {
-            warnings.push(format!("has GNU_UNIQUE symbols (`{name}`): once opened it stays mapped until the host ends"));
-        }
-        warnings
+        let extra = constructors.checked_sub(USUAL_CONSTRUCTORS).filter(|count| *count > 0).map(Concern::Constructors);
+        let flags = self.get(elf::DT_FLAGS_1).unwrap_or_default();
+        let no_delete = (flags & elf::DF_1_NODELETE != 0).then_some(Concern::NoDelete);
+        let unique = symbols.unique.map(|name| Concern::Unique(name.to_owned()));
+        extra.into_iter().chain(no_delete).chain(unique).collect()
     }
+}
+
+/// The dynamic linker itself, by name alone.
+fn is_linker(name: &str) -> bool {
+    name.starts_with("ld-linux") && !name.contains('/')
 }
