@@ -4,6 +4,7 @@
 //! there is other code under another digest. What must hold: a patched build differs from its origin in nothing else.
 
 use crate::built::library;
+use crate::draw;
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
 use std::path::Path;
@@ -73,6 +74,29 @@ impl Build {
         }
         assert!(seen > 0, "`{from}` does not occur in the build");
         Self::from_bytes(bytes)
+    }
+
+    /// The build whose identity says that it was made with `panic = "abort"`; the code is as before.
+    #[must_use]
+    pub fn saying_panic_abort(&self) -> Self {
+        self.renamed(r#""panic":"unwind""#, r#""panic":"abort" "#)
+    }
+
+    /// One byte changed, at a place and to a value that `seed` gives: the same seed, the same damage.
+    #[must_use]
+    pub fn flipped(&self, seed: u64) -> Self {
+        let mut state = seed;
+        let mut bytes = self.bytes.clone();
+        let at = usize::try_from(draw(&mut state, bytes.len() as u64)).expect("a place in memory");
+        // Not zero: something changes.
+        bytes[at] ^= u8::try_from(1 + draw(&mut state, 255)).expect("below 256");
+        Self::from_bytes(bytes)
+    }
+
+    /// The lengths at which a file of this size is cut short in tests: `count` of them, evenly over the file, the first 0.
+    pub fn lengths(&self, count: usize) -> impl Iterator<Item = usize> + use<> {
+        let size = self.bytes.len();
+        (0..count).map(move |n| size * n / count)
     }
 
     /// Its first `length` bytes.

@@ -7,14 +7,20 @@
 
 mod build;
 mod built;
+mod cc;
+mod heartbeat;
 mod host_process;
+mod processes;
 mod said;
 mod site;
 mod witness;
 
 pub use build::{Build, foreign_elf};
 pub use built::{binary, library, profile_dir, repository};
+pub use cc::c_library;
+pub use heartbeat::{Heartbeat, instant};
 pub use host_process::HostProcess;
+pub use processes::{Held, Process, at_work, children, descendants, until_ended};
 pub use said::Said;
 pub use site::{Placement, PluginDir, Site, Way};
 pub use witness::{Line, Witness};
@@ -46,6 +52,16 @@ pub fn count(small: usize, big: usize) -> usize {
 #[must_use]
 pub fn am_root() -> bool {
     rustix::process::geteuid().is_root()
+}
+
+/// Whether this build has placement `runner`: without it whatever ends its process ends the host. Says so loudly if not.
+#[must_use]
+pub fn runner_is_there() -> bool {
+    let there = Placement::ALL.contains(&Placement::Runner);
+    if !there {
+        println!("not run: needs placement `runner`");
+    }
+    there
 }
 
 /// The instant so many milliseconds from now, as schedules are written.

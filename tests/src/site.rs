@@ -17,6 +17,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// Where the plugins of a test run. Tests of behaviour take it as a parameter: every placement must pass them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Placement {
+    /// A process of its own, a child of the host.
+    Runner,
     /// Threads of the host.
     InProcess,
 }
@@ -25,10 +27,16 @@ impl Placement {
     /// All that this build knows.
     pub const ALL: [Self; 1] = [Self::InProcess];
 
+    /// What a plugin's settings file says to be placed so; `runner` is what it is without saying.
+    fn line(self) -> Option<&'static str> {
+        (self == Self::InProcess).then_some("placement = \"in-process\"\n")
+    }
+
     /// As the API names it.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
+            Self::Runner => "runner",
             Self::InProcess => "in-process",
         }
     }
@@ -55,6 +63,7 @@ pub struct PluginDir {
     path: PathBuf,
     aside: PathBuf,
     made: AtomicUsize,
+    placement: Placement,
 }
 
 impl PluginDir {
@@ -70,9 +79,18 @@ impl PluginDir {
         self.path.join(format!("lib{stem}.so"))
     }
 
-    /// Puts a build in its place, whatever is there now.
+    /// The settings of `stem`: `lib<stem>.toml`.
+    #[must_use]
+    pub fn settings(&self, stem: &str) -> PathBuf {
+        self.path.join(format!("lib{stem}.toml"))
+    }
+
+    /// Puts a build in its place, whatever is there now. Its settings, if it has none, say where the site places its plugins.
     pub fn put(&self, stem: &str, build: &Build, way: Way) {
         let file = self.file(stem);
+        if self.placement.line().is_some() && !self.settings(stem).exists() {
+            self.configure(stem, "");
+        }
         match way {
             Way::Copy => fs::write(&file, &build.bytes).expect("the plugin directory can be written"),
             Way::Move => fs::rename(self.beside(build), &file).expect("a file can be renamed within the site"),
@@ -89,9 +107,12 @@ impl PluginDir {
         fs::remove_file(self.file(stem)).expect("the file was there");
     }
 
-    /// Writes `lib<stem>.toml` beside the library.
+    /// Writes `lib<stem>.toml` beside the library: this text, and the site's placement if the text says none.
     pub fn configure(&self, stem: &str, text: &str) {
-        fs::write(self.path.join(format!("lib{stem}.toml")), text).expect("the plugin directory can be written");
+        let says_where = text.lines().any(|line| line.trim_start().starts_with("placement"));
+        // In front: after a table's head it would be a key of that table.
+        let line = self.placement.line().filter(|_| !says_where).unwrap_or_default();
+        fs::write(self.settings(stem), format!("{line}{text}")).expect("the plugin directory can be written");
     }
 
     /// Writes the build into the site, outside the plugin directory, under a name of its own.
@@ -125,7 +146,7 @@ impl Site {
             fs::create_dir(&path).expect("a new directory is empty");
             path
         };
-        let plugins = PluginDir { path: folder("plugins"), aside: folder("builds"), made: AtomicUsize::new(0) };
+        let plugins = PluginDir { path: folder("plugins"), aside: folder("builds"), made: AtomicUsize::new(0), placement };
         folder("state");
         Self { plugins, placement, root }
     }
