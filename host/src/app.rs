@@ -18,6 +18,7 @@ use chrono::Utc;
 use parking_lot::RwLock;
 use sexton_core::{Blame, Refusal};
 use sexton_loader::flight::{FlightFile, Left};
+use sexton_loader::inspect::Rules;
 use sexton_store::Store;
 use sexton_store::sqlite::Sqlite;
 use std::path::Path;
@@ -189,6 +190,7 @@ fn start(config: &Config, runtime: Option<&Runtime>, stops: &mut Stops) -> Resul
         engine: engine.handle.clone(),
         plugins: config.plugins.clone(),
         generations: config.state.join("generations"),
+        rules: Rules { signatures: config.signatures.clone(), ..Rules::default() },
         reports: sender,
     })?;
     // Set once, here.

@@ -13,6 +13,7 @@ pub mod input;
 pub mod offline;
 pub mod plugin;
 pub mod plugin_check;
+pub mod plugin_sign;
 pub mod run;
 pub mod run_logs;
 pub mod schedule;

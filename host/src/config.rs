@@ -7,6 +7,7 @@ pub mod keys;
 
 use crate::config::keys::{KEYS, Key};
 use sexton_core::{Blame, Refusal};
+use sexton_loader::inspect::{Policy, Signatures};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -85,6 +86,8 @@ pub struct Config {
     pub body_max: usize,
     /// Open connections, at most.
     pub connections_max: usize,
+    /// What is asked of the signatures of plugins.
+    pub signatures: Signatures,
     /// Every key with its value and origin, for `config show`.
     pub settings: BTreeMap<&'static str, Setting>,
 }
@@ -132,6 +135,7 @@ impl Config {
             unsettled_max: number("unsettled_max", of("unsettled_max"), 1..=65_536)?,
             body_max: number("body_max", of("body_max"), 1_024..=1_073_741_824)?,
             connections_max: number("connections_max", of("connections_max"), 1..=65_536)?,
+            signatures: Signatures { policy: signatures(of("signatures"))?, keys: path_of("signature_keys", of("signature_keys"))? },
             settings,
         })
     }
@@ -161,6 +165,7 @@ fn default_of(key: &Key, settings: &BTreeMap<&'static str, Setting>, env: &BTree
         "state" => Some(default_state(env)?.display().to_string()),
         "plugins" => under_state("plugins"),
         "socket" => under_state("sexton.sock"),
+        "signature_keys" => under_state("keys"),
         "store" => under_state("sexton.db").map(|path| format!("sqlite:{path}")),
         "name" => Some(machine_name()),
         _ => Some(key.default.to_owned()),
@@ -235,6 +240,10 @@ fn log_format(setting: &Setting) -> Result<bool, Refusal> {
         "json" => Ok(true),
         _ => Err(refused("log_format", setting, "is not understood").expected("`text` or `json`")),
     }
+}
+
+fn signatures(setting: &Setting) -> Result<Policy, Refusal> {
+    setting.text.parse().map_err(|()| refused("signatures", setting, "is not understood").expected("`off`, `warn` or `enforce`"))
 }
 
 fn duration(key: &str, setting: &Setting) -> Result<Duration, Refusal> {

@@ -33,6 +33,7 @@ use parking_lot::{Condvar, Mutex};
 use reconcile::Cause;
 use serde::Serialize;
 use sexton_core::{Blame, Refusal};
+use sexton_loader::inspect::{Rules, Signature};
 use sexton_loader::seam::Stamped;
 use sexton_store::Store;
 use sexton_store::rows::{Actor, Decision, Lease};
@@ -56,6 +57,8 @@ pub struct Ground {
     pub plugins: PathBuf,
     /// The host's own directory of private copies.
     pub generations: PathBuf,
+    /// What every file is judged by; its placement comes from its settings.
+    pub rules: Rules,
     /// Where generations report to.
     pub reports: Sender<Stamped>,
 }
@@ -137,6 +140,10 @@ pub struct PluginView {
     pub rustc: Option<String>,
     /// Bytes of the code.
     pub size_bytes: Option<u64>,
+    /// What was found and is no reason to refuse it.
+    pub warnings: Vec<String>,
+    /// Who signed it, as far as was asked.
+    pub signature: Option<Signature>,
 }
 
 /// One generation, past or present.

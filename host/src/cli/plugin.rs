@@ -1,9 +1,9 @@
-//! `sexton plugin`: look at, load, reload and unload plugins; check a file without a host.
+//! `sexton plugin`: look at, load, reload and unload plugins; check and sign a file without a host.
 //!
 //! Not the life cycle (the supervisor's). What must hold: unload says first what it will do.
 
 use crate::cli::connect::Door;
-use crate::cli::{Done, Failure, plugin_check};
+use crate::cli::{Done, Failure, plugin_check, plugin_sign};
 use crate::client::{Client, encode};
 use crate::output::table::{Column, card, cut, draw, instant, text};
 use crate::output::{self, Format};
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use sexton_core::schedule::duration;
 use sexton_core::{Blame, Refusal};
 use std::io::{BufRead, IsTerminal};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Verbs on plugins.
 #[derive(Debug, Subcommand)]
@@ -43,11 +43,11 @@ pub enum Plugin {
         level: String,
     },
     /// Check a file as a host would, here and without one
-    Check {
-        /// The .so file.
-        #[arg(value_name = "FILE")]
-        file: PathBuf,
-    },
+    Check(plugin_check::Check),
+    /// Sign a plugin's file: writes FILE.minisig beside it
+    Sign(plugin_sign::Sign),
+    /// Make a key pair for signing plugins
+    Keygen(plugin_sign::Keygen),
 }
 
 /// Which plugin.
@@ -128,6 +128,9 @@ impl Plugin {
                 door.answer(&answer, |l| format!("{name}, generation {}: log level {level}, {}", text(l, "generation"), text(l, "until")))
             }
             Self::Check { file } => plugin_check::check(door, &file),
+            Self::Check(check) => check.run(door),
+            Self::Sign(sign) => sign.run(door),
+            Self::Keygen(keygen) => keygen.run(door),
         }
     }
 }
@@ -195,6 +198,8 @@ fn drawn(plugin: &Value) -> String {
         ("actions", text(plugin, "actions")),
         ("in flight", text(plugin, "in_flight")),
         ("unresolved", text(plugin, "unresolved_events")),
+        ("signature", plugin_check::signature(&plugin["signature"])),
+        ("warnings", plugin_check::lines(&plugin["warnings"])),
         ("decision", decision(&plugin["decision"])),
         ("rejected", rejection(&plugin["rejection"])),
     ]);

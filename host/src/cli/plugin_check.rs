@@ -6,23 +6,53 @@ use crate::cli::connect::Door;
 use crate::cli::{Done, Failure};
 use crate::output::table::{card, text};
 use crate::problem::from_rejection;
+use clap::Args;
 use serde_json::{Value, json};
-use sexton_loader::inspect::Inspected;
+use sexton_loader::inspect::{Inspected, Rules, Signatures};
+use sexton_loader::seam::Placement;
 use sexton_plugin_api::wire::Batch;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-/// Checks, and says what it found.
-///
-/// # Errors
-/// Exit code 1 with the rejection.
-pub fn check(door: &Door, file: &Path) -> Done {
-    let scratch = tempfile::Builder::new().prefix("sexton-check-").tempdir()?;
-    let checked = sexton_loader::check(file, scratch.path());
-    let (inspected, batch) = checked.map_err(|rejection| Failure::Failed(from_rejection(&rejection)))?;
-    door.answer(&facts(file, &inspected, &batch), drawn)
+/// What to check, and as which host would.
+#[derive(Debug, Args)]
+pub struct Check {
+    /// The .so file
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Where the host is to run it
+    #[arg(long, value_name = "PLACEMENT", default_value = "runner", value_parser = ["runner", "in-process"])]
+    pub placement: String,
+    /// What the host asks of signatures
+    #[arg(long, value_name = "POLICY", default_value = "off", value_parser = ["off", "warn", "enforce"])]
+    pub signatures: String,
+    /// The directory of public keys (*.pub) whose signatures count
+    #[arg(long, value_name = "DIR", required_if_eq_any = [("signatures", "warn"), ("signatures", "enforce")])]
+    pub signature_keys: Option<PathBuf>,
 }
 
-fn facts(file: &Path, inspected: &Inspected, batch: &Batch) -> Value {
+impl Check {
+    /// Checks, and says what it found.
+    ///
+    /// # Errors
+    /// Exit code 1 with the rejection.
+    pub fn run(self, door: &Door) -> Done {
+        let scratch = tempfile::Builder::new().prefix("sexton-check-").tempdir()?;
+        let checked = sexton_loader::check(&self.file, scratch.path(), &self.rules());
+        let (inspected, batch) = checked.map_err(|rejection| Failure::Failed(from_rejection(&rejection)))?;
+        let placement = self.placement;
+        door.answer(&facts(&self.file, &placement, &inspected, &batch), drawn)
+    }
+
+    /// As the flags have it; their words were checked when they were read.
+    fn rules(&self) -> Rules {
+        let placement = if self.placement == Placement::InProcess.name() { Placement::InProcess } else { Placement::Runner };
+        let policy = self.signatures.parse().expect("one of the policies");
+        let keys = self.signature_keys.clone().unwrap_or_default();
+        Rules { placement, signatures: Signatures { policy, keys }, ..Rules::default() }
+    }
+}
+
+fn facts(file: &Path, placement: &str, inspected: &Inspected, batch: &Batch) -> Value {
     let identity = &inspected.identity;
     let types: Vec<_> = batch.types.iter().map(|t| t.event_type.as_str()).collect();
     let actions: Vec<_> = batch.actions.iter().map(|a| a.uid.as_str()).collect();
@@ -39,6 +69,8 @@ fn facts(file: &Path, inspected: &Inspected, batch: &Batch) -> Value {
         "event_types": types,
         "actions": actions,
         "standing": batch.standing,
+        "placement": placement,
+        "signature": inspected.signature,
         "warnings": inspected.warnings,
     })
 }
@@ -53,7 +85,23 @@ fn drawn(found: &Value) -> String {
         ("event types", text(found, "event_types")),
         ("actions", text(found, "actions")),
         ("standing", found["standing"].as_array().filter(|s| !s.is_empty()).map_or_else(String::new, |s| s.len().to_string())),
-        ("warnings", text(found, "warnings")),
+        ("placement", text(found, "placement")),
+        ("signature", signature(&found["signature"])),
+        ("warnings", lines(&found["warnings"])),
     ]);
     format!("good: a host would take it, if nobody else owns its types\n\n{facts}")
+}
+
+/// Who signed it; nothing if nobody asked.
+pub fn signature(signature: &Value) -> String {
+    match (signature.as_str(), &signature["signed"]) {
+        (Some("unsigned"), _) => "none by a known key".to_owned(),
+        (None, signed) if signed.is_object() => format!("key {}: {}", text(signed, "key_id"), text(signed, "trusted_comment")),
+        _ => String::new(),
+    }
+}
+
+/// One sentence a line.
+pub fn lines(list: &Value) -> String {
+    list.as_array().into_iter().flatten().filter_map(Value::as_str).collect::<Vec<_>>().join("\n")
 }

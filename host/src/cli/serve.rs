@@ -77,6 +77,12 @@ pub struct KeyFlags {
     /// Open connections, at most [default: 256]
     #[arg(long, value_name = "N")]
     pub connections_max: Option<String>,
+    /// What is asked of the signatures of plugins: off, warn or enforce [default: off]
+    #[arg(long, value_name = "POLICY")]
+    pub signatures: Option<String>,
+    /// The directory of public keys (*.pub) whose signatures count [default: STATE/keys]
+    #[arg(long, value_name = "DIR")]
+    pub signature_keys: Option<String>,
 }
 
 impl KeyFlags {
@@ -97,6 +103,8 @@ impl KeyFlags {
             ("unsettled_max", self.unsettled_max),
             ("body_max", self.body_max),
             ("connections_max", self.connections_max),
+            ("signatures", self.signatures),
+            ("signature_keys", self.signature_keys),
         ];
         pairs.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
     }

@@ -13,6 +13,8 @@ fn help_is_as_it_was() {
     insta::assert_snapshot!("help", command.render_long_help().to_string());
     let event = command.find_subcommand_mut("event").expect("a verb").find_subcommand_mut("schedule").expect("a verb");
     insta::assert_snapshot!("help-event-schedule", event.clone().term_width(120).render_long_help().to_string());
+    let plugin = command.find_subcommand_mut("plugin").expect("a verb");
+    insta::assert_snapshot!("help-plugin", plugin.clone().term_width(120).render_long_help().to_string());
 }
 
 #[test]
@@ -47,6 +49,11 @@ fn wrong_flags_are_usage_errors() {
         "sexton nothing",
         "sexton status --output xml",
         "sexton action run uid",
+        "sexton plugin check f --placement moon",
+        "sexton plugin check f --signatures enforce",
+        "sexton plugin sign f",
+        "sexton plugin keygen --out d",
+        "sexton plugin keygen --out d --no-password --password-file f",
     ];
     for line in wrong {
         let error = Cli::try_parse_from(line.split(' ')).expect_err(line);
@@ -62,6 +69,10 @@ fn wrong_flags_are_usage_errors() {
         "sexton schedule preview @daily -n 3 --kind cron --after 2026-01-01T00:00:00Z --output json",
         "sexton action run uid --matches f --non-matches g --settings {} --bot b",
         "sexton plugin unload p --abandon --wait 5s --yes",
+        "sexton plugin check f --placement in-process --signatures warn --signature-keys d",
+        "sexton plugin sign f --key k --password-file p",
+        "sexton plugin keygen --out d --no-password",
+        "sexton serve --signatures enforce --signature-keys d",
         "sexton serve --listen 1:2",
         "sexton completions bash",
         "sexton explain",

@@ -53,7 +53,7 @@ pub fn parse(path: &Path, text: &str) -> Result<BTreeMap<&'static str, Setting>,
                 return Err(refusal("CFG001", path, text, span, &why).expected("a string, or a whole number"));
             }
         };
-        if matches!(known.name, "state" | "plugins" | "socket") && !written.is_empty() {
+        if matches!(known.name, "state" | "plugins" | "socket" | "signature_keys") && !written.is_empty() {
             let base = path.parent().unwrap_or_else(|| Path::new(""));
             written = base.join(&written).display().to_string();
         }

@@ -34,6 +34,8 @@ pub const KEYS: &[Key] = &[
     key("unsettled_max", "SEXTON_UNSETTLED_MAX", "1024", "runs started and not yet settled, at most (slots of the flight record)"),
     key("body_max", "SEXTON_BODY_MAX", "67108864", "bytes of one request body, at most"),
     key("connections_max", "SEXTON_CONNECTIONS_MAX", "256", "open connections on the socket, at most; more wait"),
+    key("signatures", "SEXTON_SIGNATURES", "off", "what is asked of the signatures of plugins: off, warn or enforce"),
+    key("signature_keys", "SEXTON_SIGNATURE_KEYS", "<state>/keys", "the directory of public keys (*.pub) whose signatures count"),
 ];
 
 /// The key nearest to what somebody wrote, for `did you mean`.

@@ -1,6 +1,7 @@
 //! What configuration says to wrong text, and which layer wins.
 
 use super::{Config, Flags, Origin, file, keys::KEYS};
+use sexton_loader::inspect::Policy;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -51,6 +52,8 @@ fn wrong_text_is_refused_at_its_place() {
         ("log = \"inof\"", "CFG001", "\"inof\""),
         ("log = \"\"", "CFG001", "\"\""),
         ("log = \"info,sexton::engine=loud\"", "CFG001", "\"info,sexton::engine=loud\""),
+        ("signatures = \"on\"", "CFG001", "\"on\""),
+        ("signature_keys = \"\"", "CFG001", "\"\""),
         ("name = \"a b\"", "CFG001", "\"a b\""),
         ("state = \"\"", "CFG001", "\"\""),
         ("[web]\nport = 1", "CFG002", "web"),
@@ -60,6 +63,15 @@ fn wrong_text_is_refused_at_its_place() {
     }
     assert_eq!(code_of("state = ").0, "CFG001");
     assert_eq!(code_of("state = \"a\"\nstate = \"b\"").0, "CFG001");
+}
+
+#[test]
+fn signatures_are_off_until_somebody_says_otherwise() {
+    let silent = Config::load(None, &env(&[("SEXTON_STATE", "/s")]), &Flags::new()).expect("good");
+    assert_eq!((silent.signatures.policy, silent.signatures.keys), (Policy::Off, PathBuf::from("/s/keys")));
+    let flags = Flags::from([("signatures", "enforce".to_owned())]);
+    let said = Config::load(None, &env(&[("SEXTON_SIGNATURES", "warn"), ("SEXTON_SIGNATURE_KEYS", "/k")]), &flags).expect("good");
+    assert_eq!((said.signatures.policy, said.signatures.keys), (Policy::Enforce, PathBuf::from("/k")));
 }
 
 #[test]

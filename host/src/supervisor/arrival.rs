@@ -6,7 +6,7 @@
 use crate::problem;
 use rustix::fs::{Mode, OFlags};
 use sexton_core::{Blame, Refusal};
-use sexton_loader::inspect;
+use sexton_loader::inspect::{self, Rules};
 use sexton_loader::shown::shown;
 use std::fs::File;
 use std::io;
@@ -52,13 +52,14 @@ pub fn place_of(source: &Path, directory: &Path) -> Result<Place, Refusal> {
     Ok(Place { path: directory.join(name), is_there })
 }
 
-/// Copies `source` beside the others under a passing name and inspects it there.
-pub fn copy(source: &Path, directory: &Path, generations: &Path) -> Result<Arrived, Refusal> {
+/// Copies `source`, with its signature if it has one, beside the others under a passing name and inspects it there.
+pub fn copy(source: &Path, directory: &Path, generations: &Path, rules: &Rules) -> Result<Arrived, Refusal> {
     let number = COUNT.fetch_add(1, Ordering::Relaxed);
     let passing = directory.join(format!(".arriving.{}.{number}.so", std::process::id()));
     let mut arrived = Arrived { plugin: String::new(), passing };
     write_copy(source, &arrived.passing)?;
-    let inspected = inspect::inspect(&arrived.passing, generations).map_err(|r| problem::from_rejection(&r))?;
+    copy_signature(source, &arrived.passing)?;
+    let inspected = inspect::inspect(&arrived.passing, generations, rules).map_err(|r| problem::from_rejection(&r))?;
     inspect::discard(&inspected);
     arrived.plugin = inspected.identity.plugin;
     Ok(arrived)
@@ -75,8 +76,13 @@ pub fn sweep(directory: &Path) {
 }
 
 impl Arrived {
-    /// Gives it its lasting name, in the place of what had it.
+    /// Gives it its lasting name, in the place of what had it. A signature that stood there goes: it was another file's.
     pub fn settle(self, place: &Path) -> Result<(), Refusal> {
+        let signature = inspect::signature_beside(place);
+        match std::fs::rename(inspect::signature_beside(&self.passing), &signature) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => super::sweep::remove(&signature),
+            renamed => renamed.map_err(|e| unwritable(&signature, &e))?,
+        }
         let placed = std::fs::rename(&self.passing, place).and_then(|()| match place.parent() {
             Some(directory) => File::open(directory)?.sync_all(),
             None => Ok(()),
@@ -88,7 +94,18 @@ impl Arrived {
 impl Drop for Arrived {
     fn drop(&mut self) {
         super::sweep::remove(&self.passing);
+        super::sweep::remove(&inspect::signature_beside(&self.passing));
     }
+}
+
+fn copy_signature(source: &Path, passing: &Path) -> Result<(), Refusal> {
+    // What cannot be followed is the library's own trouble, and was said of it.
+    let resolved = source.canonicalize().unwrap_or_else(|_| source.to_owned());
+    let found = inspect::find_signature(source, &resolved).map_err(|e| {
+        Refusal::new("PLG074", Blame::Input, format!("the signature of {} cannot be read: {e}", shown(source)))
+            .remedy("check the permissions of the directory that it lies in")
+    })?;
+    found.map_or(Ok(()), |signature| write_copy(&signature, &inspect::signature_beside(passing)))
 }
 
 fn write_copy(source: &Path, passing: &Path) -> Result<(), Refusal> {
@@ -145,9 +162,9 @@ mod tests {
         std::fs::create_dir(&plugins).expect("made");
         let source = dir.path().join("libx.so");
         std::fs::write(&source, "no library").expect("written");
-        copy(&source, &plugins, &generations).expect_err("text is no plugin");
-        assert_eq!(copy(&dir.path().join("none.so"), &plugins, &generations).expect_err("not there").code, "PLG001");
-        assert_eq!(copy(dir.path(), &plugins, &generations).expect_err("a directory").code, "PLG001");
+        copy(&source, &plugins, &generations, &Rules::default()).expect_err("text is no plugin");
+        assert_eq!(copy(&dir.path().join("none.so"), &plugins, &generations, &Rules::default()).expect_err("not there").code, "PLG001");
+        assert_eq!(copy(dir.path(), &plugins, &generations, &Rules::default()).expect_err("a directory").code, "PLG001");
         assert_eq!(std::fs::read_dir(&plugins).expect("read").count(), 0);
     }
 }

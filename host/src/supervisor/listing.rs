@@ -1,9 +1,10 @@
-//! What the plugin directory holds at one instant: the libraries, each with what `stat` says of it and of its settings file.
+//! What the plugin directory holds at one instant: the libraries, each with what `stat` says of it, its settings file and its signature.
 //!
 //! It opens nothing and decides nothing. What must hold: an unreadable directory is an error, never an empty listing, so that nothing is
 //! unloaded because a disk was away.
 
 use super::settle::{Fingerprint, Look};
+use sexton_loader::inspect::signature_beside;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io;
@@ -39,9 +40,17 @@ pub fn list(directory: &Path) -> io::Result<Listing> {
     Ok(listing)
 }
 
-/// One library and its settings file.
+/// One library, its settings file and its signature.
 pub fn look(library: &Path) -> Fingerprint {
-    Fingerprint { code: stat(library), settings: stat(&library.with_extension("toml")) }
+    Fingerprint { code: stat(library), settings: stat(&library.with_extension("toml")), signature: signature(library) }
+}
+
+/// Beside the library or, if that is a link, else beside what it leads to.
+fn signature(library: &Path) -> Option<Look> {
+    stat(&signature_beside(library)).or_else(|| {
+        let is_link = library.symlink_metadata().is_ok_and(|meta| meta.is_symlink());
+        is_link.then(|| library.canonicalize().ok()).flatten().and_then(|target| stat(&signature_beside(&target)))
+    })
 }
 
 /// Whether a name is that of a library: `*.so`, not starting with a dot.
@@ -79,6 +88,21 @@ mod tests {
         assert_eq!(listed[&at("link.so")].code, listed[&at("liba.so")].code, "the target is looked at");
         assert!(listed[&at("liba.so")].settings.is_some() && listed[&at("link.so")].settings.is_none());
         assert_eq!(listed[&at("dangling.so")], Fingerprint::default());
+    }
+
+    #[test]
+    fn a_signature_is_seen_beside_the_link_and_beside_the_file() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let at = |name: &str| dir.path().join(name);
+        std::fs::create_dir(at("elsewhere")).expect("made");
+        std::fs::write(at("elsewhere/liba.so"), "a").expect("written");
+        std::os::unix::fs::symlink(at("elsewhere/liba.so"), at("link.so")).expect("linked");
+        assert_eq!(look(&at("link.so")).signature, None);
+        std::fs::write(at("elsewhere/liba.so.minisig"), "beside the file").expect("written");
+        let (by_link, by_file) = (look(&at("link.so")).signature, look(&at("elsewhere/liba.so")).signature);
+        assert!(by_file.is_some() && by_link == by_file);
+        std::fs::write(at("link.so.minisig"), "beside the link").expect("written");
+        assert!(look(&at("link.so")).signature.is_some_and(|own| Some(own) != by_file));
     }
 
     #[test]

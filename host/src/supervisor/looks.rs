@@ -13,7 +13,8 @@ use crate::problem;
 use chrono::Utc;
 use serde_json::json;
 use sexton_core::{Blame, Refusal};
-use sexton_loader::inspect::{self, Inspected};
+use sexton_loader::inspect::{self, Inspected, Rules};
+use sexton_loader::seam::Placement;
 use sexton_loader::shown::{one_line, shown};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -149,14 +150,15 @@ impl Keeper {
     }
 
     fn inspect(&self, path: &Path) -> Result<Found, Refusal> {
-        let inspected = inspect::inspect(path, &self.ground.generations).map_err(|r| problem::from_rejection(&r))?;
-        match settings_of(path) {
-            Ok(settings) => Ok(Found { inspected, settings }),
-            Err(refusal) => {
-                inspect::discard(&inspected);
-                Err(refusal)
-            }
-        }
+        let settings = settings_of(path)?;
+        let rules = self.rules_for(&settings);
+        let inspected = inspect::inspect(path, &self.ground.generations, &rules).map_err(|r| problem::from_rejection(&r))?;
+        Ok(Found { inspected, settings })
+    }
+
+    /// What a file with these settings is judged by.
+    pub(super) fn rules_for(&self, _settings: &PluginSettings) -> Rules {
+        Rules { placement: Placement::Runner, ..self.ground.rules.clone() }
     }
 
     /// Decides about an inspected file and acts.
@@ -266,6 +268,7 @@ impl Keeper {
             return;
         }
         sweep::remove(path);
+        sweep::remove(&inspect::signature_beside(path));
         let Some(name) = self.files.remove(path).and_then(|f| f.name) else { return };
         let elsewhere = self.files.iter().find(|(_, f)| f.name.as_ref() == Some(&name)).map(|(other, _)| other.clone());
         let Some(plugin) = self.plugins.get_mut(&name).filter(|p| p.path.as_deref() == Some(path)) else { return };
@@ -304,7 +307,7 @@ pub fn stem(path: &Path) -> String {
 }
 
 /// The settings beside a library, under the same owner rule as the library.
-fn settings_of(library: &Path) -> Result<PluginSettings, Refusal> {
+pub fn settings_of(library: &Path) -> Result<PluginSettings, Refusal> {
     let path = library.with_extension("toml");
     if path.symlink_metadata().is_err() {
         return Ok(PluginSettings::default());

@@ -62,7 +62,13 @@ impl Keeper {
         }
         let opening = Opening { plugin: name.clone(), generation: number, image: copy.clone(), threads: JOB_THREADS };
         let orders = generation::open_in_process(opening, self.ground.reports.clone());
-        let image = Some(Image { copy, identity: inspected.identity, size: inspected.size });
+        let image = Some(Image {
+            copy,
+            identity: inspected.identity,
+            size: inspected.size,
+            warnings: inspected.warnings,
+            signature: inspected.signature,
+        });
         let deadline = Instant::now() + self.limits.load;
         let attempt =
             Attempt { plugin: name, path: Some(path.to_owned()), digest, image, settings, orders, asker, deadline, offered: None };

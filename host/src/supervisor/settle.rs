@@ -23,13 +23,15 @@ pub struct Look {
     pub ctime_ns: i128,
 }
 
-/// A plugin's file and its settings file at one instant. `None`: not there, or a symlink that leads nowhere.
+/// A plugin's file, its settings file and its signature at one instant. `None`: not there, or a symlink that leads nowhere.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Fingerprint {
     /// The library.
     pub code: Option<Look>,
     /// `<stem>.toml`.
     pub settings: Option<Look>,
+    /// `<file>.minisig`.
+    pub signature: Option<Look>,
 }
 
 /// What was seen last, since when, and whether it may be believed.
@@ -46,7 +48,7 @@ pub struct Settling {
 impl Settling {
     /// The first look at a file. `wall_ns` is the wall clock in nanoseconds since the Unix epoch.
     pub fn first(seen: Fingerprint, at: Instant, wall_ns: i128) -> Self {
-        let settled = in_place(None, seen.code, wall_ns) && in_place(None, seen.settings, wall_ns);
+        let settled = Fingerprint::default().gives_way_to(&seen, wall_ns);
         Self { seen, since: at, settled }
     }
 
@@ -57,8 +59,16 @@ impl Settling {
             return;
         }
         // Only a file that had settled before can be settled by one look: else the part that did not change now may still be on its way.
-        let settled = self.settled && in_place(self.seen.code, seen.code, wall_ns) && in_place(self.seen.settings, seen.settings, wall_ns);
+        let settled = self.settled && self.seen.gives_way_to(&seen, wall_ns);
         *self = Self { seen, since: at, settled };
+    }
+}
+
+impl Fingerprint {
+    /// Whether each part is as it was, or was renamed into place.
+    fn gives_way_to(&self, now: &Self, wall_ns: i128) -> bool {
+        let parts = [(self.code, now.code), (self.settings, now.settings), (self.signature, now.signature)];
+        parts.into_iter().all(|(before, now)| in_place(before, now, wall_ns))
     }
 }
 
@@ -82,7 +92,7 @@ mod tests {
     }
 
     fn code(look: Look) -> Fingerprint {
-        Fingerprint { code: Some(look), settings: None }
+        Fingerprint { code: Some(look), ..Fingerprint::default() }
     }
 
     /// Looks at `(milliseconds, fingerprint)` in turn; whether each left the file settled.
@@ -135,14 +145,22 @@ mod tests {
     #[test]
     fn a_part_on_its_way_is_not_hidden_by_the_other() {
         let growing = look(7, 10, 0);
-        let (a, b) = (code(growing), Fingerprint { code: Some(growing), settings: Some(look(9, 1, 9_000)) });
+        let (a, b) = (code(growing), Fingerprint { settings: Some(look(9, 1, 9_000)), ..code(growing) });
         assert_eq!(verdicts(&[(0, a), (10, b), (160, b)]), [false, false, true]);
     }
 
     #[test]
     fn a_part_that_goes_away_waits() {
-        let with = Fingerprint { code: Some(look(7, 10, 9_000)), settings: Some(look(9, 1, 9_000)) };
+        let with = Fingerprint { settings: Some(look(9, 1, 9_000)), ..code(look(7, 10, 9_000)) };
         let without = Fingerprint { settings: None, ..with };
         assert_eq!(verdicts(&[(0, with), (10, without), (160, without)]), [true, false, true]);
+    }
+
+    #[test]
+    fn a_signature_is_a_part_like_the_others() {
+        let unsigned = code(look(7, 10, 9_000));
+        let signed = |age_ms| Fingerprint { signature: Some(look(9, 1, age_ms)), ..unsigned };
+        assert_eq!(verdicts(&[(0, unsigned), (10, signed(0)), (160, signed(0))]), [true, false, true]);
+        assert_eq!(verdicts(&[(0, unsigned), (10, signed(9_000))]), [true, true], "renamed into place");
     }
 }

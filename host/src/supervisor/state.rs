@@ -9,6 +9,7 @@ use super::{GenerationView, PluginView, UnloadMode};
 use crate::plugin_settings::PluginSettings;
 use crate::registry::Serving;
 use sexton_core::Refusal;
+use sexton_loader::inspect::Signature;
 use sexton_loader::seam::{Farewell, Order, Stamped};
 use sexton_plugin_api::wire::{ActionOffer, Batch, Identity};
 use sexton_store::rows::{Actor, Decision};
@@ -202,6 +203,10 @@ pub struct Image {
     pub identity: Identity,
     /// In bytes.
     pub size: u64,
+    /// What was found and is no reason to refuse it.
+    pub warnings: Vec<String>,
+    /// Who signed it, as far as was asked.
+    pub signature: Signature,
 }
 
 /// A generation on its way in.

@@ -101,6 +101,7 @@ impl Site {
             engine: engine.clone(),
             plugins: dir.path().join("plugins"),
             generations: dir.path().join("generations"),
+            rules: Rules::default(),
             reports,
         };
         let supervisor = Supervisor::start_within(ground, limits).expect("a supervisor");

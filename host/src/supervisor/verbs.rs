@@ -6,7 +6,7 @@
 use super::arrival;
 use super::keeper::Keeper;
 use super::listing;
-use super::looks::stem;
+use super::looks::{settings_of, stem};
 use super::reconcile::Cause;
 use super::state::{Asker, Verb, What};
 use sexton_core::{Blame, Refusal};
@@ -93,7 +93,8 @@ impl Keeper {
         // Once: what was there when the verb was given is what is loaded when its turn comes.
         let copied = match verb.arrived.take() {
             Some(arrived) => Ok(arrived),
-            None => arrival::copy(source, &self.ground.plugins, &self.ground.generations),
+            None => settings_of(&place.path)
+                .and_then(|settings| arrival::copy(source, &self.ground.plugins, &self.ground.generations, &self.rules_for(&settings))),
         };
         let arrived = match copied {
             Ok(arrived) => arrived,

@@ -65,6 +65,8 @@ impl Keeper {
             generations: self.generations(name, plugin),
             rustc: image.map(|i| i.identity.rustc.clone()),
             size_bytes: image.map(|i| i.size),
+            warnings: image.map(|i| i.warnings.clone()).unwrap_or_default(),
+            signature: image.map(|i| i.signature.clone()),
         }
     }
 
@@ -132,5 +134,7 @@ fn file_view(path: &Path, file: &File) -> PluginView {
         generations: Vec::new(),
         rustc: None,
         size_bytes: file.settling.seen.code.map(|c| c.size),
+        warnings: Vec::new(),
+        signature: None,
     }
 }

@@ -9,7 +9,7 @@ use sexton_loader::inspect::{judge_bytes, judge_identity};
 use std::fs;
 use std::time::{Duration, Instant};
 
-const MUTATIONS: usize = 4000;
+const MUTATIONS: usize = 20_000;
 const MUTATIONS_MIN: usize = 200;
 const TIME: Duration = Duration::from_secs(5);
 

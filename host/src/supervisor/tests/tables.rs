@@ -17,6 +17,7 @@ fn keeper(site: &Site) -> Keeper {
         engine: site.engine.clone(),
         plugins: site.plugins(),
         generations: site.dir.path().join("generations"),
+        rules: Rules::default(),
         reports: channel().0,
     };
     Keeper::new(ground, limits(), Arc::clone(&site.supervisor.shared), channel().0).expect("a keeper")
