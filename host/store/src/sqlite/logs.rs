@@ -17,6 +17,9 @@ type Result<T> = std::result::Result<T, StoreError>;
 pub(super) const READ: &str = "SELECT l.log FROM runs r CROSS JOIN run_logs l ON l.run = r.id
      WHERE r.event = ?1 AND r.n = ?2 AND (?3 IS NULL OR r.attempt = ?3) ORDER BY r.id DESC LIMIT 1";
 
+/// A line as text has it: when, level, target, message, spans.
+type Line = (i64, u8, String, String, String);
+
 /// A log as text: places instead of names, as a name would stand in every line. None if it says nothing.
 pub(super) fn text(log: &RunLog) -> Result<Option<String>> {
     if log.is_empty() {
@@ -28,7 +31,7 @@ pub(super) fn text(log: &RunLog) -> Result<Option<String>> {
 
 /// A log from its text.
 fn log(text: &str) -> Result<RunLog> {
-    let (dropped, lines): (u64, Vec<(i64, u8, String, String, String)>) = from_json(text)?;
+    let (dropped, lines): (u64, Vec<Line>) = from_json(text)?;
     let lines = lines
         .into_iter()
         .map(|(at, level, target, message, spans)| Ok(RunLine { at: instant(at)?, level, target, message, spans }))

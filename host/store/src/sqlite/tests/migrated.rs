@@ -25,12 +25,12 @@ const OLD: &str = r#"
     INSERT INTO events (id, type, state, last_n, skipped, priority, created_at, updated_at, finished_at, schedule, args, created_by) VALUES
         (10, 1, 0, 2, 0, 0, 0, 0, NULL, '{"after": "60s"}', '{"strokes": 1}', 'cli:root'),
         (20, 2, 0, 1, 0, 0, 0, 0, NULL, '{"after": "60s"}', '{"strokes": 2}', 'cli:root'),
-        (30, 1, 1, 0, 0, 0, 0, 0, NULL, '"manual"', '{"strokes": 3}', 'cli:root'),
-        (40, 1, 2, 1, 0, 0, 0, 0, 5, '"manual"', '{"strokes": 4}', 'cli:root');
+        (30, 1, 1, 0, 0, 0, 0, 0, NULL, '{"manual": true}', '{"strokes": 3}', 'cli:root'),
+        (40, 1, 2, 1, 0, 0, 0, 0, 5, '{"manual": true}', '{"strokes": 4}', 'cli:root');
     INSERT INTO occurrences (event, n, type, lane, state, due_at, scheduled_for, cause, by_schedule, attempt, interruptions) VALUES
         (10, 2, 1, 0, 0, 1800000010000000, 1800000010000000, 0, 1, 1, 0), (20, 1, 2, 0, 0, 1800000010000000, 1800000010000000, 0, 1, 1, 0);
     INSERT INTO runs VALUES (1, 10, 1, 1, 1, 0, 0, 0, 1, 5000000, 1, 1, NULL, '{"rung": 3}', NULL);
-    INSERT INTO counters VALUES (1, 0, 1), (2, 0, 1), (1, 1, 1), (1, 3, 1);
+    INSERT INTO counters VALUES (1, 0, 1), (2, 0, 1), (1, 1, 1), (1, 2, 1), (1, 6, 1);
     INSERT INTO audit VALUES (1, 1, 'host', 'plugin.load', 'bells', '{}'), (2, 2, 'host', 'plugin.load', 'doors', '{}'),
                              (3, 3, 'host', 'plugin.publish', 'bells', '{}');
 "#;
@@ -62,17 +62,13 @@ fn what_the_first_schema_held_is_all_there() {
     let first = OccurrenceId { event: EventId(10), n: 1 };
     assert_eq!(store.run_log(first, None).unwrap(), None, "a run from before has no log");
     let audited = store
-        .audit_lines(
-            &AuditFilter { subject: Some("bells".to_owned()), verb_prefix: None },
-            &crate::rows::Page { before: None, limit: 10 },
-        )
+        .audit_lines(&AuditFilter { subject: Some("bells".to_owned()), verb_prefix: None }, &crate::rows::Page { before: None, limit: 10 })
         .unwrap();
     assert_eq!(audited.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [3, 1]);
     let second = |seconds| chrono::DateTime::from_timestamp(seconds, 0).unwrap();
     let generations: Vec<_> =
         store.generations("bells", 10).unwrap().into_iter().map(|row| (row.number, row.placement, row.published_at)).collect();
-    let expected =
-        [(3, None, None), (2, None, Some(second(2))), (1, Some("in-process".to_owned()), Some(second(1)))];
+    let expected = [(3, None, None), (2, None, Some(second(2))), (1, Some("in-process".to_owned()), Some(second(1)))];
     assert_eq!(generations, expected, "what ran, or was published last, had been published; what neither, had not");
     let doors = store.generations("doors", 10).unwrap().remove(0);
     assert_eq!((doors.placement, doors.published_at), (None, None), "another plugin's build of that number says nothing of it");
@@ -105,7 +101,8 @@ fn what_is_new_works_on_what_is_old() {
         };
         ground.store.crashed(&crash).unwrap();
         assert_eq!(ground.store.crashes("bells", at(0)).unwrap(), [crash]);
-        assert_eq!(ground.store.prune(at(100), 10).unwrap(), 2 + 1, "two runs, of which one has a log; the completed event");
+        let pruned = || ground.store.prune(at(100), 10).unwrap();
+        assert_eq!((pruned(), pruned(), pruned()), (2, 1, 0), "two runs, of which one has a log; the completed event");
         ground.check_counts();
         ground.store.close();
     }

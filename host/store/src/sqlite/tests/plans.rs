@@ -32,10 +32,7 @@ fn questions_of_one_thing_read_no_rows_of_others() {
     };
     for (sql, steps) in [
         (events::ARGS_OF.to_owned(), vec!["SEARCH events USING INDEX events_open (type=? AND rowid>?)"]),
-        (
-            logs::READ.to_owned(),
-            vec!["SEARCH r USING INDEX runs_of_event (event=?)", "SEARCH l USING INTEGER PRIMARY KEY (rowid=?)"],
-        ),
+        (logs::READ.to_owned(), vec!["SEARCH r USING INDEX runs_of_event (event=?)", "SEARCH l USING INTEGER PRIMARY KEY (rowid=?)"]),
         (crashes::LIST.to_owned(), vec!["SEARCH crashes USING INDEX crashes_of_plugin (plugin=? AND at>?)"]),
         (plugins::GENERATIONS.to_owned(), vec!["SEARCH generations USING INDEX generations_of_plugin (plugin=?)"]),
         (audit::select(&filter(true, false)), vec!["SEARCH audit USING INDEX audit_of_subject (subject=? AND rowid<?)"]),
