@@ -82,6 +82,19 @@ impl Build {
         self.renamed(r#""panic":"unwind""#, r#""panic":"abort" "#)
     }
 
+    /// The build with `DF_1_NODELETE` in its dynamic section: once opened, it is never unmapped.
+    #[must_use]
+    pub fn never_unmapped(&self) -> Self {
+        const DT_FLAGS_1: u64 = 0x6fff_fffb;
+        const DF_1_NODELETE: u8 = 8;
+        let mut bytes = self.bytes.clone();
+        let places: Vec<usize> =
+            (0..bytes.len() - 16).step_by(8).filter(|&at| bytes[at..].starts_with(&DT_FLAGS_1.to_le_bytes())).collect();
+        let [at] = places[..] else { panic!("{} places look like the flags of the dynamic section", places.len()) };
+        bytes[at + 8] |= DF_1_NODELETE;
+        Self::from_bytes(bytes)
+    }
+
     /// One byte changed, at a place and to a value that `seed` gives: the same seed, the same damage.
     #[must_use]
     pub fn flipped(&self, seed: u64) -> Self {

@@ -78,12 +78,14 @@ pub fn descendants(pid: u32) -> Vec<Process> {
     found
 }
 
-/// Processes that live and have anything of the site in hand, whoever's children they are by now, but for the host: runners and what they have started.
+/// What a host is the cause of, but for itself: living processes that descend from it, and those that have anything of the site in hand, whoever's
+/// children they are by now. Runners, and whatever those have started.
 #[must_use]
 pub fn at_work(site: &Site, host: Option<u32>) -> Vec<Process> {
+    let descended = host.map(descendants).unwrap_or_default();
     let ours = [Some(std::process::id()), host];
-    let others = Process::all().into_iter().filter(|process| process.lives() && !ours.contains(&Some(process.pid)));
-    others.filter(|process| process.has_in_hand(site.path())).collect()
+    let living = Process::all().into_iter().filter(|process| process.lives() && !ours.contains(&Some(process.pid)));
+    living.filter(|process| descended.iter().any(|known| known.pid == process.pid) || process.has_in_hand(site.path())).collect()
 }
 
 /// Waits until none of these lives.

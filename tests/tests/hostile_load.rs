@@ -33,11 +33,19 @@ const LOADS: [(&str, &[&str]); 19] = [
 /// What `load` leaves behind and then answers: accepted, and what it left goes with its process.
 const ACCEPTED: [&str; 4] = ["child", "twin", "thread", "flood"];
 
-fn rejection(site: &Site, build: &Build) -> Value {
-    until("the build is rejected", SOON + SOON, || {
-        let plugins = site.plugin_list().into_iter();
-        plugins.map(|plugin| plugin["rejection"].clone()).find(|rejection| rejection["digest"] == build.digest.as_str())
+/// Why the file is rejected, as soon as it is.
+fn rejection(site: &Site, stem: &str) -> Value {
+    let path = Value::from(site.plugins.file(stem).to_str().expect("the path is text"));
+    until(&format!("{stem} is rejected"), SOON + SOON, || {
+        let plugin = site.plugin_list().into_iter().find(|plugin| plugin["path"] == path);
+        plugin.map(|plugin| plugin["rejection"].clone()).filter(Value::is_object)
     })
+}
+
+/// Takes the file away, so that the next rejection is not taken for this one.
+fn take_away(site: &Site, stem: &str) {
+    site.plugins.delete(stem);
+    until("its rejection is gone", SOON, || site.plugin_list().iter().all(|plugin| !plugin["rejection"].is_object()).then_some(()));
 }
 
 /// The code and the words of a rejection, looked at.
@@ -72,7 +80,7 @@ fn every_load_that_misbehaves_is_an_ordinary_rejection_alone() {
         let bad = good.answering(&format!("load={how}"));
         let began = Instant::now();
         site.plugins.put("fx_hostile_load", &bad, Way::Move);
-        let code = check(how, &rejection(&site, &bad), words);
+        let code = check(how, &rejection(&site, "fx_hostile_load"), words);
         println!("load={how}: {code} after {} ms", began.elapsed().as_millis());
         assert!(host.alive(), "{how} in `load` ended the host");
         let plugin = site.until_serving("fx-hostile-load", &good);
@@ -81,6 +89,8 @@ fn every_load_that_misbehaves_is_an_ordinary_rejection_alone() {
         let (_, before) = warm.get_or_insert_with(|| (Held::by(&host), processes));
         let expected = *before;
         until("nothing of the attempt is left", SOON, || (at_work(&site, Some(host.pid())).len() <= expected).then_some(()));
+        site.plugins.put("fx_hostile_load", &good, Way::Move);
+        until("the rejection is gone", SOON, || site.plugin("fx-hostile-load").is_some_and(|p| p["rejection"].is_null()).then_some(()));
     }
     heartbeat.check(&site);
     Held::until_returned(&host, &warm.expect("there were attempts").0);
@@ -124,10 +134,11 @@ fn a_first_load_that_kills_its_process_registers_nothing() {
         for (how, words) in [("abort", "signal 6"), ("segv", "signal 11"), ("exit", "exit code 3")] {
             let bad = Build::of("fx_hostile_load").answering(&format!("load={how}"));
             site.plugins.put("fx_hostile_load", &bad, Way::Move);
-            check(how, &rejection(&site, &bad), &[words]);
+            check(how, &rejection(&site, "fx_hostile_load"), &[words]);
             assert!(host.alive(), "{how}, {}", placement.name());
             let types = site.sexton(&["event-type", "list", "--output", "ndjson"]).fine().ndjson();
             assert!(types.iter().all(|known| known["owner"] != "fx-hostile-load"), "{types:?}");
+            take_away(&site, "fx_hostile_load");
         }
         assert!(host.stop().success());
     }
@@ -151,9 +162,10 @@ fn constructors_run_in_a_runner_only() {
             site.plugins.configure("fx_hostile_ctor", &text);
             let bad = Build::of("fx_hostile_ctor").answering(how);
             site.plugins.put("fx_hostile_ctor", &bad, Way::Move);
-            let code = check(how, &rejection(&site, &bad), words);
+            let code = check(how, &rejection(&site, "fx_hostile_ctor"), words);
             println!("constructor {how}, {}: {code}", placement.name());
             assert!(host.alive(), "a constructor ended the host: {how}, {}", placement.name());
+            take_away(&site, "fx_hostile_ctor");
         }
         until("no process of an attempt is left", SOON, || at_work(&site, Some(host.pid())).is_empty().then_some(()));
         assert!(host.stop().success());
@@ -172,7 +184,7 @@ fn c_libraries_with_a_plugins_face_are_rejected() {
     for (stem, act) in [("c_nothing", ""), ("c_abort", "abort();"), ("c_exit", "_exit(42);"), ("c_null", "*(volatile int *)8 = 1;")] {
         let build = c_library(Some(&stem.replace('_', "-")), &constructor(act), &[]);
         site.plugins.put(stem, &build, Way::Move);
-        let code = check(stem, &rejection(&site, &build), &[""]);
+        let code = check(stem, &rejection(&site, stem), &[""]);
         println!("{stem}: {code}");
         assert!(host.alive(), "{stem} ended the host");
     }
