@@ -87,7 +87,7 @@ impl Keeper {
     }
 
     fn begin_load(&mut self, number: i64, attempt: Attempt) {
-        let PluginSettings { settings, log_level } = attempt.settings.clone();
+        let PluginSettings { settings, log_level, .. } = attempt.settings.clone();
         // Should nobody be at the other end, `Gone` or the deadline says so.
         let _ended = attempt.orders.send(Order::Load(LoadOrder { plugin: attempt.plugin.clone(), settings, log_level }));
         self.attempts.insert(number, attempt);
