@@ -155,7 +155,7 @@ fn must_have_one_thread() -> Result<(), Rejection> {
 fn size(bytes: u64) -> String {
     let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
     for (shift, unit) in units {
-        let tenths = u128::from(bytes) * 10 >> shift;
+        let tenths = (u128::from(bytes) * 10) >> shift;
         if tenths >= 10 {
             let (whole, tenth) = (tenths / 10, tenths % 10);
             return if tenth == 0 { format!("{whole} {unit}") } else { format!("{whole}.{tenth} {unit}") };

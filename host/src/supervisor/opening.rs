@@ -93,7 +93,7 @@ impl Keeper {
     }
 
     fn begin_load(&mut self, number: i64, attempt: Attempt) {
-        let PluginSettings { settings, log_level } = attempt.settings.clone();
+        let PluginSettings { settings, log_level, .. } = attempt.settings.clone();
         self.ground.engine.opening(number, &attempt.plugin);
         // Should nobody be at the other end, `Gone` or the deadline says so.
         let _ended = attempt.orders.send(Order::Load(LoadOrder { plugin: attempt.plugin.clone(), settings, log_level }));

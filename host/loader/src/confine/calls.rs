@@ -143,7 +143,7 @@ pub(super) fn restrict(list: &Capabilities, reach: Reach, to: &mut Applied) -> R
     let arch = TargetArch::try_from(std::env::consts::ARCH).map_err(|e| cannot_be_kept(&e.to_string()))?;
     let own = u64::from(std::process::id());
     let rules = rules(list, reach, own).map_err(|e| cannot_be_kept(&e.to_string()))?;
-    let denied = SeccompAction::Errno(libc::EPERM as u32);
+    let denied = SeccompAction::Errno(libc::EPERM.unsigned_abs());
     let filter = SeccompFilter::new(rules, SeccompAction::Allow, denied, arch).and_then(BpfProgram::try_from);
     let filter = filter.map_err(|e| cannot_be_kept(&e.to_string()))?;
     for program in [&unknown_calls()[..], &filter[..]] {
@@ -236,8 +236,8 @@ fn argument(at: u8, is: SeccompCmpOp, value: u64) -> Result<SeccompCondition, se
 /// A filter of its own, since one filter gives one answer: "no such call" for `clone3`, whose flags lie in memory where no filter sees them
 /// (the C library then takes `clone`), for calls newer than this list, and for the x32 interface, whose numbers have a high bit.
 fn unknown_calls() -> [sock_filter; 5] {
-    let statement = |code: u32, k: u32| sock_filter { code: code as u16, jt: 0, jf: 0, k };
-    let jump = |code: u32, k: u32, jt: u8| sock_filter { code: code as u16, jt, jf: 0, k };
+    let jump = |code: u32, k: u32, jt: u8| sock_filter { code: u16::try_from(code).expect("operations have 16 bits"), jt, jf: 0, k };
+    let statement = |code: u32, k: u32| jump(code, k, 0);
     let clone3 = u32::try_from(libc::SYS_clone3).expect("calls have small numbers");
     [
         // The number of the call lies first.
@@ -245,7 +245,7 @@ fn unknown_calls() -> [sock_filter; 5] {
         jump(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, clone3, 2),
         jump(libc::BPF_JMP | libc::BPF_JGT | libc::BPF_K, NEWEST, 1),
         statement(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ALLOW),
-        statement(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32),
+        statement(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ERRNO | libc::ENOSYS.unsigned_abs()),
     ]
 }
 

@@ -108,6 +108,7 @@ impl Places {
             (ABI::V3, "truncation of files by their name: needs Linux 6.2"),
             (ABI::V5, "ioctl on devices that it may read: needs Linux 6.10"),
         ];
+        to.not_enforced.push("that other files exist, their sizes and times: Landlock closes what is in them".to_owned());
         to.not_enforced.extend(missing.iter().filter(|(since, _)| abi < *since).map(|(_, words)| (*words).to_owned()));
         Ok(Reach { signals_stay_within: abi >= ABI::V6 })
     }

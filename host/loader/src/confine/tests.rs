@@ -60,8 +60,8 @@ fn tree(controllers: &str, shared: &str, pids: &str) -> tempfile::TempDir {
     root
 }
 
-fn written(path: PathBuf) -> String {
-    fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+fn written(path: impl AsRef<Path>) -> String {
+    fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.as_ref().display()))
 }
 
 #[test]
