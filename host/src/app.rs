@@ -19,6 +19,7 @@ use parking_lot::RwLock;
 use sexton_core::{Blame, Refusal};
 use sexton_loader::flight::{FlightFile, Left};
 use sexton_loader::inspect::Rules;
+use sexton_loader::runner::Spawner;
 use sexton_store::Store;
 use sexton_store::sqlite::Sqlite;
 use std::path::Path;
@@ -183,6 +184,8 @@ fn start(config: &Config, runtime: Option<&Runtime>, stops: &mut Stops) -> Resul
     reports::spawn(receiver, engine.handle.clone(), move |stamped| life_cycle.wait().report(stamped))
         .map_err(|e| Refusal::new("HST007", Blame::World, format!("the thread for reports cannot be started: {e}")))?;
 
+    let runners = Spawner::start()
+        .map_err(|e| Refusal::new("HST007", Blame::World, format!("the thread that starts runners cannot be started: {e}")))?;
     let supervisor = Supervisor::start(supervisor::Ground {
         store: Arc::clone(&store),
         lease: engine.lease,
@@ -191,6 +194,7 @@ fn start(config: &Config, runtime: Option<&Runtime>, stops: &mut Stops) -> Resul
         plugins: config.plugins.clone(),
         generations: config.state.join("generations"),
         rules: Rules { signatures: config.signatures.clone(), ..Rules::default() },
+        runners,
         reports: sender,
     })?;
     // Set once, here.

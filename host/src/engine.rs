@@ -15,6 +15,7 @@ pub mod inbound;
 pub mod intake;
 pub mod limits;
 pub mod observe;
+pub mod overruns;
 pub mod recover;
 pub mod run_logs;
 pub mod scheduler;
@@ -143,8 +144,9 @@ impl Engine {
         let (endings, ended) = mpsc::channel();
         let (calls, asked) = mpsc::channel();
         let (errands, sent_for) = mpsc::channel();
+        let (begun, begins) = mpsc::channel();
         let door = Door { inbox, bell: wake.bell() };
-        let shared = Arc::new(Shared::new(Parts { store, lease, registry, flight, door: door.clone(), endings, calls }));
+        let shared = Arc::new(Shared::new(Parts { store, lease, registry, flight, door: door.clone(), endings, calls, begun }));
         let health = &shared.health;
 
         let (own, asked) = (Arc::clone(&shared), Arc::new(Mutex::new(asked)));
@@ -153,12 +155,14 @@ impl Engine {
         let claimer = duty::spawn("claimer", health, move || claimer::run(&own, &sent_for, &door))?;
         let own = Arc::clone(&shared);
         let scheduler = duty::spawn("scheduler", health, move || Scheduler::new(own, messages, wake, errands).run())?;
+        let own = Arc::clone(&shared);
+        let overruns = duty::spawn("overruns", health, move || overruns::run(&own, &begins))?;
         let mut calls = Vec::new();
         for _ in 0..calls::THREADS {
             let (own, asked) = (Arc::clone(&shared), Arc::clone(&asked));
             calls.push(duty::spawn("calls", health, move || calls::run(&own, &asked))?);
         }
-        let duties = Duties { scheduler, claimer, settler, calls, asked };
+        let duties = Duties { scheduler, claimer, settler, overruns, calls, asked };
         Ok(Self { shared, duties: Arc::new(Mutex::new(Some(duties))) })
     }
 

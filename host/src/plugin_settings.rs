@@ -8,6 +8,7 @@ mod place;
 #[cfg(test)]
 mod tests;
 
+pub use form::LEVELS;
 pub use place::with_placement;
 
 use serde_json::{Map, Value};

@@ -10,6 +10,7 @@ use sexton_plugin_api::wire::ActionOffer;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
+use std::time::Duration;
 
 /// A generation that serves: where to send orders, and what its code is.
 #[derive(Debug)]
@@ -24,6 +25,10 @@ pub struct Serving {
     pub placement: Placement,
     /// The near end of the seam.
     pub orders: Sender<Order>,
+    /// How long one run may take.
+    pub run_time: Option<Duration>,
+    /// Bytes of a run's output that are kept.
+    pub output_max: usize,
     /// Runs handed over and not yet ended, at most: about twice the job threads, so that a slow plugin holds neither the slots of the
     /// others nor runs that its successor could start.
     pub in_flight_max: usize,

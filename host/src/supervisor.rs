@@ -5,12 +5,14 @@
 
 mod arrival;
 mod closing;
+mod crashes;
 mod keeper;
 mod levels;
 mod listing;
 mod looks;
 mod offer;
 mod opening;
+mod publishing;
 mod reconcile;
 mod settle;
 mod snapshot;
@@ -34,6 +36,7 @@ use reconcile::Cause;
 use serde::Serialize;
 use sexton_core::{Blame, Refusal};
 use sexton_loader::inspect::{Rules, Signature};
+use sexton_loader::runner::{Figures, Spawner, Usage};
 use sexton_loader::seam::Stamped;
 use sexton_store::Store;
 use sexton_store::rows::{Actor, Decision, Lease};
@@ -59,6 +62,8 @@ pub struct Ground {
     pub generations: PathBuf,
     /// What every file is judged by; its placement comes from its settings.
     pub rules: Rules,
+    /// Starts the processes of plugins.
+    pub runners: Spawner,
     /// Where generations report to.
     pub reports: Sender<Stamped>,
 }
@@ -140,6 +145,22 @@ pub struct PluginView {
     pub rustc: Option<String>,
     /// Bytes of the code.
     pub size_bytes: Option<u64>,
+    /// Where its process is asked.
+    #[serde(skip)]
+    pub usage: Option<Usage>,
+    /// What its process uses; none for threads of the host, whose use cannot be told apart.
+    #[serde(skip)]
+    pub figures: Option<Figures>,
+    /// Deaths of its processes since the host started.
+    pub crashes: u64,
+    /// Starts after such a death since the host started.
+    pub restarts: u64,
+    /// How the last of them died.
+    pub last_death: Option<String>,
+    /// What it is confined to.
+    pub enforced: Vec<String>,
+    /// What this machine cannot enforce.
+    pub not_enforced: Vec<String>,
     /// What was found and is no reason to refuse it.
     pub warnings: Vec<String>,
     /// Who signed it, as far as was asked.
@@ -288,6 +309,7 @@ impl Shared {
         let open = self.store.counts().map(|c| c.open_by_type).unwrap_or_default();
         let known = self.registry.now();
         for view in &mut views {
+            view.figures = view.usage.as_ref().and_then(Usage::figures);
             view.in_flight = flying.iter().filter(|run| run.plugin == view.name).count();
             let unserved = known.types.values().filter(|t| t.serving.is_none() && t.owner.as_ref() == Some(&view.name));
             view.unresolved_events = unserved.filter_map(|t| open.get(&t.event_type)).sum();

@@ -3,6 +3,7 @@
 //! Not the host's `Refusal` (this crate does not know `sexton-core`); the host turns one into the other field by field. What must hold:
 //! a rejection has changed nothing.
 
+use crate::seam::Death;
 use serde::{Deserialize, Serialize};
 
 /// A library refused.
@@ -26,6 +27,15 @@ impl Rejection {
     #[must_use]
     pub fn new(code: &str, message: impl Into<String>) -> Self {
         Self { code: code.to_owned(), message: message.into(), expected: None, found: None, remedy: None }
+    }
+
+    /// The process in which it was opened died before `load` had answered.
+    #[must_use]
+    pub fn died_while_loading(plugin: &str, death: &Death) -> Self {
+        Self::new("PLG051", format!("the process of plugin `{plugin}` died while it was opened or in `load`: {}", death.cause))
+            .expected("`load` answers and the process goes on")
+            .found(death.cause.clone())
+            .remedy("correct the plugin: its own words are in the log; a changed file is tried anew")
     }
 
     /// Says what would have been right.

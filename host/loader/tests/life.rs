@@ -10,12 +10,12 @@ mod damage;
 mod ends;
 #[path = "life/files.rs"]
 mod files;
-#[path = "life/runners.rs"]
-mod runners;
 #[path = "life/mutations.rs"]
 mod mutations;
 #[path = "life/placement.rs"]
 mod placement;
+#[path = "life/runners.rs"]
+mod runners;
 #[path = "life/runs.rs"]
 mod runs;
 #[path = "life/signatures.rs"]

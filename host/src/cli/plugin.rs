@@ -127,7 +127,6 @@ impl Plugin {
                 let answer = door.open()?.post(&at(&name, "/log-level"), &json!({"level": level}))?;
                 door.answer(&answer, |l| format!("{name}, generation {}: log level {level}, {}", text(l, "generation"), text(l, "until")))
             }
-            Self::Check { file } => plugin_check::check(door, &file),
             Self::Check(check) => check.run(door),
             Self::Sign(sign) => sign.run(door),
             Self::Keygen(keygen) => keygen.run(door),

@@ -9,6 +9,7 @@ use crate::problem::from_rejection;
 use clap::Args;
 use serde_json::{Value, json};
 use sexton_loader::inspect::{Inspected, Rules, Signatures};
+use sexton_loader::runner::Spawner;
 use sexton_loader::seam::Placement;
 use sexton_plugin_api::wire::Batch;
 use std::path::{Path, PathBuf};
@@ -37,7 +38,8 @@ impl Check {
     /// Exit code 1 with the rejection.
     pub fn run(self, door: &Door) -> Done {
         let scratch = tempfile::Builder::new().prefix("sexton-check-").tempdir()?;
-        let checked = sexton_loader::check(&self.file, scratch.path(), &self.rules());
+        let spawner = Spawner::start()?;
+        let checked = sexton_loader::check(&self.file, scratch.path(), &self.rules(), &spawner);
         let (inspected, batch) = checked.map_err(|rejection| Failure::Failed(from_rejection(&rejection)))?;
         let placement = self.placement;
         door.answer(&facts(&self.file, &placement, &inspected, &batch), drawn)

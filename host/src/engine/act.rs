@@ -26,9 +26,17 @@ pub fn act(shared: &Shared, call: ActionCall, by: &Actor, wait: Duration) -> Res
     let served = snapshot.actions.get(&call.uid).ok_or_else(|| unknown_action(&snapshot, &call.uid))?;
     let (number, (end, ended)) = (shared.run_number(), mpsc::channel());
     let serving = Arc::clone(&served.serving);
-    shared.table.rows().actions.insert(number, Acting { serving, by: by.clone(), ids: Vec::new(), end });
+    let open = {
+        let mut rows = shared.table.rows();
+        // One that is gone is closed under this lock: later nobody would end the call.
+        let open = rows.is_open(serving.generation);
+        if open {
+            rows.actions.insert(number, Acting { serving, by: by.clone(), ids: Vec::new(), end });
+        }
+        open
+    };
     let uid = call.uid.clone();
-    let sent = served.serving.orders.send(Order::Act(order(number, call, served))).is_ok();
+    let sent = open && served.serving.orders.send(Order::Act(order(number, call, served))).is_ok();
     let result = if sent { ended.recv_timeout(wait).ok() } else { Some(Err(gone())) };
     let ids = shared.table.rows().actions.remove(&number).map(|a| a.ids).unwrap_or_default();
     match result {

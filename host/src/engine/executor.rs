@@ -84,7 +84,7 @@ impl Scheduler {
             let occurrence = self.queue.pop(of).expect("what was looked at is still there: this thread owns the queue");
             let number = self.shared.run_number();
             lane.room -= 1;
-            lane.orders.push(order_of(number, &occurrence));
+            lane.orders.push(order_of(number, &occurrence, lane.serving.run_time.map(|limit| clock::later(now, limit))));
             lane.runs.push((
                 number,
                 Running {
@@ -96,6 +96,7 @@ impl Scheduler {
                     phase: Phase::Handed,
                     cancelling: false,
                     stopped: false,
+                    overrun: false,
                     altered: false,
                     progress: None,
                     follow_ups: Vec::new(),
@@ -172,7 +173,7 @@ fn slot_of(occurrence: &Occurrence, serving: &Serving, now: DateTime<Utc>) -> Sl
     }
 }
 
-fn order_of(number: u64, occurrence: &Occurrence) -> RunOrder {
+fn order_of(number: u64, occurrence: &Occurrence, deadline: Option<DateTime<Utc>>) -> RunOrder {
     let wish = &occurrence.wish;
     RunOrder {
         run: number,
@@ -181,7 +182,7 @@ fn order_of(number: u64, occurrence: &Occurrence) -> RunOrder {
         args: wish.args.clone(),
         attempt: occurrence.attempt,
         scheduled_for: occurrence.scheduled_for,
-        deadline: None,
+        deadline,
         bot: wish.bot.as_ref().map(|b| Bot { id: b.id.clone(), name: b.name.clone() }),
         resources: wish.resources.iter().map(to_wire).collect(),
         resources_done: occurrence.resources_done.clone(),

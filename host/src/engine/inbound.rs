@@ -6,15 +6,17 @@
 use crate::clock;
 use crate::engine::calls::{self, Ask};
 use crate::engine::observe::HostEvent;
+use crate::engine::overruns::Watch;
 use crate::engine::scheduler::Message;
 use crate::engine::settler::{self, Ending};
 use crate::engine::shared::Shared;
 use crate::engine::table::{Phase, Running};
 use crate::registry::Serving;
 use chrono::{DateTime, Utc};
-use sexton_loader::seam::{Ended, Farewell, Order, Report, Stamped};
+use sexton_loader::seam::{Death, DeathKind, Ended, Farewell, Order, Report, Stamped};
 use sexton_plugin_api::wire::{CallRefusal, HostCall, JobEnd};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// Takes one report.
 pub fn take(shared: &Shared, stamped: Stamped) {
@@ -41,6 +43,10 @@ fn started(shared: &Shared, run: u64, at: DateTime<Utc>) {
     let Some(running) = rows.runs.get_mut(&run).filter(|r| r.phase == Phase::Handed) else { return };
     running.phase = Phase::Entered;
     running.entered_at = Some(at);
+    if let Some(limit) = running.serving.run_time {
+        // Without a watch the run goes on: its end is settled all the same.
+        let _ = shared.begun.send(Watch::Run(run, Instant::now() + limit));
+    }
     shared.observers.tell(|| HostEvent::Started {
         occurrence: running.occurrence.id,
         event_type: running.occurrence.wish.event_type.clone(),
@@ -79,11 +85,34 @@ fn gone(shared: &Shared, generation: i64, farewell: &Farewell) {
     if !started.is_empty() {
         tracing::warn!(generation, runs = started.len(), "a generation ended before its runs did: they are interrupted");
     }
-    cut_short(shared, started, "its generation ended before it did", true);
+    match &farewell.death {
+        Some(death) => cut_short_by(shared, started, death),
+        None => cut_short(shared, started, "its generation ended before it did", true),
+    }
     if !unstarted.is_empty() {
         // As with `Refused`.
         let _ = shared.door.send(Message::Unstarted(unstarted));
     }
+}
+
+/// Ends the runs of a process that died. Where its culprit is known, the others are innocent; where the plugin is not to blame, all are.
+fn cut_short_by(shared: &Shared, numbers: Vec<u64>, death: &Death) {
+    let (culprits, others): (Vec<u64>, Vec<u64>) = numbers.into_iter().partition(|number| death.run == Some(*number));
+    if death.kind == DeathKind::Deadline {
+        let mut rows = shared.table.rows();
+        for number in &culprits {
+            if let Some(run) = rows.end(*number) {
+                let end = settler::overrun(run, &death.cause, clock::now());
+                // As with `Done`.
+                let _ = shared.endings.send(Ending::Run(*number, Box::new(end)));
+            }
+        }
+        drop(rows);
+    } else {
+        cut_short(shared, culprits, &death.cause, death.kind.blames_the_plugin());
+    }
+    let counts = death.kind.blames_the_plugin() && death.run.is_none();
+    cut_short(shared, others, &format!("its process ended: {}", death.cause), counts);
 }
 
 /// Ends runs as interrupted; `counts` if one of them may be why.

@@ -6,6 +6,7 @@
 use crate::clock;
 use crate::engine::limits::{ERROR_BYTES, OUTPUT_BYTES, SETTLED_AT_ONCE};
 use crate::engine::observe::HostEvent;
+use crate::engine::overruns;
 use crate::engine::scheduler::Message;
 use crate::engine::shared::Shared;
 use crate::engine::table::Running;
@@ -172,9 +173,14 @@ pub fn run_end(run: &mut Running, ended: Ended) -> RunEnd {
         end = End::Interrupted { counts: false };
         error = Some("the host stopped before it ended".to_owned());
     }
+    if let Some(limit) = run.serving.run_time.filter(|_| run.overrun && !run.cancelling && end == End::Cancelled) {
+        end = End::Failed { permanent: false };
+        error = Some(overruns::stopped_in_time(limit));
+    }
+    let most = run.serving.output_max.min(OUTPUT_BYTES);
     let output = reply.output.filter(|o| {
-        o.get().len() <= OUTPUT_BYTES || {
-            let note = format!("its output of {} bytes was not kept: the limit is {OUTPUT_BYTES}", o.get().len());
+        o.get().len() <= most || {
+            let note = format!("its output of {} bytes was not kept: the limit is {most}", o.get().len());
             error = Some(error.take().map_or_else(|| note.clone(), |e| format!("{e}; {note}")));
             false
         }
@@ -194,6 +200,12 @@ pub fn run_end(run: &mut Running, ended: Ended) -> RunEnd {
 pub fn cut_short(run: &mut Running, why: &str, counts: bool, now: DateTime<Utc>) -> RunEnd {
     run.follow_ups.clear();
     RunEnd { error: Some(why.to_owned()), started_at: run.entered_at, ..blank_end(run, End::Interrupted { counts }, now) }
+}
+
+/// What is to be settled of a run whose process was ended because it took too long: a failure of its own, tried again by policy.
+pub fn overrun(run: &mut Running, why: &str, now: DateTime<Utc>) -> RunEnd {
+    run.follow_ups.clear();
+    RunEnd { error: Some(why.to_owned()), started_at: run.entered_at, ..blank_end(run, End::Failed { permanent: false }, now) }
 }
 
 /// What is to be settled of a run that somebody cancelled before a thread entered it.

@@ -6,6 +6,7 @@ use crate::clock;
 use crate::engine::calls;
 use crate::engine::duty::Health;
 use crate::engine::observe::Observers;
+use crate::engine::overruns::Watch;
 use crate::engine::run_logs::RunLogs;
 use crate::engine::scheduler::Message;
 use crate::engine::settler::Ending;
@@ -69,6 +70,8 @@ pub struct Shared {
     pub endings: Sender<Ending>,
     /// To the threads that answer plugins.
     pub calls: Sender<calls::Ask>,
+    /// To the thread that watches over long runs.
+    pub begun: Sender<Watch>,
     ids: Mutex<EventIds>,
     run_numbers: AtomicU64,
 }
@@ -95,13 +98,15 @@ pub struct Parts {
     pub endings: Sender<Ending>,
     /// To the threads that answer plugins.
     pub calls: Sender<calls::Ask>,
+    /// To the thread that watches over long runs.
+    pub begun: Sender<Watch>,
 }
 
 impl Shared {
     /// Nothing under way, numbers from 1 (0 means outside a run).
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        let Parts { store, lease, registry, flight, door, endings, calls } = parts;
+        let Parts { store, lease, registry, flight, door, endings, calls, begun } = parts;
         let host = u8::try_from(lease.host).unwrap_or(u8::MAX);
         Self {
             ids: Mutex::new(EventIds::new(host, lease.greatest_event)),
@@ -118,6 +123,7 @@ impl Shared {
             door,
             endings,
             calls,
+            begun,
             run_numbers: AtomicU64::new(1),
         }
     }

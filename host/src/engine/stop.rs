@@ -4,6 +4,7 @@
 
 use crate::engine::calls::{self, Ask};
 use crate::engine::inbound;
+use crate::engine::overruns::Watch;
 use crate::engine::scheduler::Message;
 use crate::engine::settler::Ending;
 use crate::engine::shared::Shared;
@@ -28,6 +29,8 @@ pub struct Duties {
     pub claimer: JoinHandle<()>,
     /// Ends by a message.
     pub settler: JoinHandle<()>,
+    /// Ends by a message.
+    pub overruns: JoinHandle<()>,
     /// End by a message each.
     pub calls: Vec<JoinHandle<()>>,
     /// What they did not get to.
@@ -84,11 +87,12 @@ fn end(shared: &Shared, duties: Duties, settled: bool) {
     // A duty that does not hear this has ended already.
     let _ = shared.endings.send(Ending::End);
     let _ = shared.door.send(Message::End);
+    let _ = shared.begun.send(Watch::End);
     for _ in 0..calls::THREADS {
         let _ = shared.calls.send(Ask::End);
     }
     duties.settler.thread().unpark();
-    let all = [duties.scheduler, duties.claimer, duties.settler].into_iter().chain(duties.calls);
+    let all = [duties.scheduler, duties.claimer, duties.settler, duties.overruns].into_iter().chain(duties.calls);
     for duty in all {
         // A panic was said when it happened.
         let _ = duty.join();

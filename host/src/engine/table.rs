@@ -46,6 +46,8 @@ pub struct Running {
     pub cancelling: bool,
     /// It was asked by the host's own end, so that an end on request is no end of its work.
     pub stopped: bool,
+    /// It was asked to stop because it took too long.
+    pub overrun: bool,
     /// A verb on its event was answered since it was handed over: it may settle, or go back to the store, never start anew from here.
     pub altered: bool,
     /// As last reported.

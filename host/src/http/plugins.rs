@@ -13,17 +13,26 @@ use sexton_core::{Blame, Refusal};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// A plugin with what only the machine can say.
+/// A plugin with what only the machine can say; null for code in the host's own process, whose use cannot be told apart.
 #[derive(Serialize)]
 pub struct Shown {
     #[serde(flatten)]
     plugin: PluginView,
-    /// Null for code in the host's own process: its memory cannot be told apart.
+    pid: Option<i32>,
     memory_bytes: Option<u64>,
+    cpu_ms: Option<u64>,
+    threads: Option<u64>,
 }
 
 fn shown(plugin: PluginView) -> Shown {
-    Shown { plugin, memory_bytes: None }
+    let figures = plugin.figures;
+    Shown {
+        pid: figures.map(|f| f.pid),
+        memory_bytes: figures.map(|f| f.memory_bytes),
+        cpu_ms: figures.map(|f| f.cpu_ms),
+        threads: figures.map(|f| f.threads),
+        plugin,
+    }
 }
 
 /// `GET /plugins`.

@@ -13,7 +13,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 use toml::Spanned;
 
-const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+/// Words for how much a plugin logs, by number.
+pub const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 const MIB: u64 = 1 << 20;
 const UNITS: [(&str, u64); 3] = [("KiB", 1 << 10), ("MiB", MIB), ("GiB", 1 << 30)];
 

@@ -8,6 +8,7 @@ use super::offer::HOST;
 use super::state::{Active, Attempt, Retiring, farewell_words, names};
 use super::{GenerationView, sweep};
 use crate::problem;
+use crate::registry::Placement;
 use chrono::Utc;
 use serde_json::json;
 use sexton_core::{Blame, Refusal};
@@ -27,6 +28,7 @@ impl Keeper {
             plugin: plugin.to_owned(),
             digest: serving.digest.clone(),
             copy: image.map(|i| i.copy),
+            placement: serving.placement,
             orders: serving.orders.clone(),
             served: true,
             since: Instant::now(),
@@ -66,9 +68,7 @@ impl Keeper {
         if let Some(retiring) = self.retiring.remove(&generation) {
             self.bury(generation, retiring, farewell);
         } else if let Some(attempt) = self.attempts.remove(&generation) {
-            self.retiring.insert(generation, unserved(&attempt, true));
-            let message = format!("plugin `{}` ended before its `load` answered", attempt.plugin);
-            self.fail(attempt, Refusal::new("PLG015", Blame::Plugin, message).found(farewell_words(farewell)));
+            self.ended_before_its_answer(generation, attempt, farewell);
             self.gone(generation, farewell);
         } else {
             self.lost(generation, farewell);
@@ -109,17 +109,22 @@ impl Keeper {
             return;
         };
         let (name, Some(active)) = (name.clone(), plugin.active.take()) else { return };
-        tracing::error!(plugin = name, generation, "a serving generation ended unasked: {}", farewell_words(farewell));
+        self.swap();
+        match &farewell.death {
+            Some(death) => self.crashed(&name, &active, death),
+            None => tracing::error!(plugin = name, generation, "a serving generation ended unasked: {}", farewell_words(farewell)),
+        }
         let retiring = Retiring {
             plugin: name,
             digest: active.serving.digest.clone(),
+            // Kept: it may be started again from it.
             copy: active.image.map(|i| i.copy),
+            placement: active.serving.placement,
             orders: active.serving.orders.clone(),
             served: true,
             since: Instant::now(),
             unloading: true,
         };
-        self.swap();
         self.bury(generation, retiring, farewell);
     }
 
@@ -129,6 +134,7 @@ impl Keeper {
         let Some(plugin) = self.plugins.get_mut(name) else { return };
         plugin.path = None;
         plugin.withdrawn = false;
+        plugin.restart = None;
         let active = plugin.active.take();
         self.swap();
         let types = active.as_ref().map(|a| a.types.clone()).unwrap_or_default();
@@ -214,8 +220,11 @@ impl Keeper {
             let remedy = "let `load` only register; a restart of the host ends those that hang";
             return Some(Refusal::new("PLG036", Blame::Plugin, message).expected("`load` answers and returns").remedy(remedy));
         }
-        let draining: Vec<i64> = self.retiring.iter().filter(|(_, r)| r.served && r.plugin == plugin).map(|(n, _)| *n).collect();
-        if draining.len() < self.limits.draining_max {
+        let of_it = |r: &Retiring| r.served && r.plugin == plugin;
+        let draining: Vec<i64> = self.retiring.iter().filter(|(_, r)| of_it(r)).map(|(n, _)| *n).collect();
+        let here = self.retiring.values().filter(|r| of_it(r) && r.placement == Placement::InProcess).count();
+        let (processes, threads) = self.limits.draining_max;
+        if draining.len() < processes && here < threads {
             return None;
         }
         let flying = self.ground.engine.in_flight();
@@ -225,7 +234,7 @@ impl Keeper {
         let numbers = draining.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         let message = format!("a new build of plugin `{plugin}` waits: its generations {numbers} are still draining, held by {held}");
         let refusal = Refusal::new("PLG037", Blame::Plugin, message)
-            .expected(format!("fewer than {} draining generations", self.limits.draining_max));
+            .expected(format!("fewer than {} draining generations", if here >= threads { threads } else { processes }));
         Some(refusal.remedy("let those runs end, or stop them with `sexton run cancel`; the build is taken by itself then"))
     }
 }
@@ -234,7 +243,8 @@ fn unserved(attempt: &Attempt, unloading: bool) -> Retiring {
     Retiring {
         plugin: attempt.plugin.clone(),
         digest: attempt.digest.clone(),
-        copy: attempt.image.as_ref().map(|i| i.copy.clone()),
+        copy: attempt.image.as_ref().map(|i| i.copy.clone()).filter(|_| !attempt.probe),
+        placement: attempt.placement,
         orders: attempt.orders.clone(),
         served: false,
         since: Instant::now(),

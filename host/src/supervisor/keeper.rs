@@ -149,6 +149,7 @@ impl Keeper {
             self.look(now);
         }
         self.end_overdue_loads(now);
+        self.step_restarts(now);
         self.step_unloads(now);
         self.retry_deferred();
         self.end_start(now);
@@ -162,7 +163,8 @@ impl Keeper {
         let loads = self.attempts.values().filter(|a| a.offered.is_none()).map(|a| a.deadline);
         let verbs = self.deferred.iter().filter_map(|v| v.expires);
         let poll = (!self.unloads.is_empty()).then(|| Instant::now() + POLL);
-        loads.chain(verbs).chain(poll).fold(self.next_look, Instant::min)
+        let restarts = self.plugins.values().filter_map(|p| p.restart.as_ref()).map(|r| r.at);
+        loads.chain(verbs).chain(poll).chain(restarts).fold(self.next_look, Instant::min)
     }
 
     /// Once nothing of the start is under way any more, whoever waits for it goes on.

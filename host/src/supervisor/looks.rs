@@ -14,7 +14,6 @@ use chrono::Utc;
 use serde_json::json;
 use sexton_core::{Blame, Refusal};
 use sexton_loader::inspect::{self, Inspected, Rules};
-use sexton_loader::seam::Placement;
 use sexton_loader::shown::{one_line, shown};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -61,9 +60,9 @@ impl Keeper {
             tracing::warn!(limit = listing::FILES_MAX, "the plugin directory holds too many libraries: the last by name are left out");
         }
         self.note(&listed.files, now);
-        let (take, gone) = self.due(now);
         let unsettled = self.files.values().any(|f| !f.settling.settled || f.absent_since.is_some());
         self.next_look = now + if unsettled { SETTLE } else { self.limits.rescan };
+        let (take, gone) = self.due(now);
         self.take_files(take);
         for path in gone {
             self.file_gone(&path);
@@ -104,6 +103,8 @@ impl Keeper {
     /// Which files to take and which are gone.
     fn due(&mut self, now: Instant) -> (Vec<PathBuf>, Vec<PathBuf>) {
         let (mut take, mut gone) = (Vec::new(), Vec::new());
+        let mut more = false;
+        let room = self.limits.opening_max.saturating_sub(self.attempts.len());
         for (path, file) in &self.files {
             let presence = match file.absent_since {
                 Some(since) => Presence::AbsentFor(now.saturating_duration_since(since)),
@@ -111,12 +112,17 @@ impl Keeper {
             };
             let retry = file.retry_at.is_some_and(|at| at <= now);
             let handled = file.handled == Some(file.settling.seen) && !retry;
-            let busy = file.name.as_deref().is_some_and(|name| self.busy(name).is_some());
+            // Not everything at once: each that is opened is a process.
+            let busy = room == 0 || file.name.as_deref().is_some_and(|name| self.busy(name).is_some());
             match reconcile::file_step(presence, handled, busy) {
                 FileStep::Nothing => {}
-                FileStep::Take => take.push(path.clone()),
+                FileStep::Take if take.len() < room => take.push(path.clone()),
+                FileStep::Take => more = true,
                 FileStep::Gone => gone.push(path.clone()),
             }
+        }
+        if more {
+            self.look_by(now);
         }
         (take, gone)
     }
@@ -157,8 +163,9 @@ impl Keeper {
     }
 
     /// What a file with these settings is judged by.
-    pub(super) fn rules_for(&self, _settings: &PluginSettings) -> Rules {
-        Rules { placement: Placement::Runner, ..self.ground.rules.clone() }
+    pub(super) fn rules_for(&self, settings: &PluginSettings) -> Rules {
+        let readable_by_others = settings.confinement.run_as.is_some();
+        Rules { placement: settings.placement, readable_by_others, ..self.ground.rules.clone() }
     }
 
     /// Decides about an inspected file and acts.

@@ -32,6 +32,8 @@ fn served_by(plugin: &str) -> Snapshot {
         digest: String::new(),
         placement: Placement::InProcess,
         orders: std::sync::mpsc::channel().0,
+        run_time: None,
+        output_max: 1 << 20,
         in_flight_max: 1,
     });
     let known = KnownType {

@@ -1,43 +1,32 @@
-//! A generation on its way in: opened, asked to load, checked, published, active.
+//! A generation on its way in: opened in a runner, asked to load; for placement `in-process` opened once more, here.
 //!
-//! Not the inspection before it. What must hold: whatever fails before the store has published leaves what serves serving; after that
-//! nothing can fail any more.
+//! Not the inspection before it, nor the publishing after. What must hold: no code of a plugin runs in the host's process before a runner has
+//! shown that it can be opened and loaded; where no runner can be had, the plugin is refused.
 
 use super::keeper::Keeper;
 use super::looks::Found;
-use super::offer::{self, HOST};
-use super::state::{Active, Asker, Attempt, Image, Phase};
+use super::offer::HOST;
+use super::state::{Asker, Attempt, Image, Phase, Process};
 use crate::builtin;
 use crate::plugin_settings::PluginSettings;
 use crate::problem;
-use crate::registry::{Placement, Serving};
+use crate::registry::Placement;
 use chrono::Utc;
-use serde_json::json;
 use sexton_core::{Blame, Refusal};
 use sexton_loader::generation::{self, Opening};
 use sexton_loader::inspect;
 use sexton_loader::rejection::Rejection;
-use sexton_loader::seam::Order;
-use sexton_loader::shown::shown;
-use sexton_plugin_api::wire::{ActionOffer, Batch, LoadOrder};
+use sexton_loader::runner::{self, Start};
+use sexton_loader::seam::{DeathKind, Farewell, Killing, Order};
+use sexton_plugin_api::wire::{Batch, LoadOrder};
 use sexton_store::rows::Actor;
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::Arc;
-use std::time::Instant;
+use std::sync::mpsc::Sender;
+use std::time::{Duration, Instant};
 
-/// Job threads of a generation, at most.
-const JOB_THREADS: usize = 32;
-/// Runs handed to a generation and not yet ended, at most.
-const IN_FLIGHT_MAX: usize = 2 * JOB_THREADS;
 /// Threads of the host's own jobs.
 const BUILT_IN_THREADS: usize = 2;
-
-/// What a published generation serves.
-struct Published {
-    types: Vec<String>,
-    actions: Vec<ActionOffer>,
-}
 
 impl Keeper {
     /// Opens an inspected file as a new generation and asks it to load. The answer comes as a report.
@@ -60,18 +49,49 @@ impl Keeper {
         for warning in &inspected.warnings {
             tracing::warn!(plugin = name, generation = number, "{warning}");
         }
-        let opening = Opening { plugin: name.clone(), generation: number, image: copy.clone(), threads: JOB_THREADS };
-        let orders = generation::open_in_process(opening, self.ground.reports.clone());
-        let image = Some(Image {
-            copy,
-            identity: inspected.identity,
-            size: inspected.size,
-            warnings: inspected.warnings,
-            signature: inspected.signature,
-        });
-        let deadline = Instant::now() + self.limits.load;
+        let placement = self.placement_of(&name, &digest, settings.placement);
+        if placement != settings.placement {
+            tracing::warn!(
+                plugin = name,
+                generation = number,
+                "opened in a runner whatever its settings say: this code has taken a host down; `sexton plugin release {name}` trusts it again"
+            );
+        }
+        let probe = placement == Placement::InProcess;
+        // What the probe reports is told apart from what its successor will by the sign.
+        let number = if probe { -number } else { number };
+        let (orders, process) = self.in_runner(number, &name, &copy, &settings);
+        let (warnings, signature) = (inspected.warnings, inspected.signature);
+        let image = Some(Image { copy, identity: inspected.identity, size: inspected.size, warnings, signature });
+        let deadline = Instant::now() + settings.load_deadline.unwrap_or(self.limits.load);
+        let path = Some(path.to_owned());
+        let process = Some(process);
         let attempt =
-            Attempt { plugin: name, path: Some(path.to_owned()), digest, image, settings, orders, asker, deadline, offered: None };
+            Attempt { plugin: name, path, digest, image, settings, placement, probe, process, orders, asker, deadline, offered: None };
+        self.begin_load(number, attempt);
+    }
+
+    fn in_runner(&self, number: i64, plugin: &str, copy: &Path, settings: &PluginSettings) -> (Sender<Order>, Process) {
+        let confinement = settings.confinement.clone();
+        let threads = confinement.limits.runs;
+        let start = Start { plugin: plugin.to_owned(), generation: number, image: copy.to_owned(), threads, confinement, group: None };
+        let runner::Opened { orders, usage, applied } = runner::open(&self.ground.runners, start, self.ground.reports.clone());
+        (orders, Process { usage, applied })
+    }
+
+    /// The probe has shown that it can: the same copy, here.
+    fn open_here(&mut self, number: i64, probe: Attempt) {
+        self.dismiss(number, &probe);
+        let Attempt { plugin, path, digest, image, settings, asker, .. } = probe;
+        let number = -number;
+        let limits = &settings.confinement.limits;
+        let copy = image.as_ref().map(|i| i.copy.clone()).unwrap_or_default();
+        let opening =
+            Opening { plugin: plugin.clone(), generation: number, image: copy, threads: limits.runs, log_lines: limits.log_lines };
+        let orders = generation::open_in_process(opening, self.ground.reports.clone());
+        let deadline = Instant::now() + settings.load_deadline.unwrap_or(self.limits.load);
+        let (placement, probe, process) = (Placement::InProcess, false, None);
+        let attempt = Attempt { plugin, path, digest, image, settings, placement, probe, process, orders, asker, deadline, offered: None };
         self.begin_load(number, attempt);
     }
 
@@ -84,6 +104,9 @@ impl Keeper {
             digest: String::new(),
             image: None,
             settings: PluginSettings::default(),
+            placement: Placement::InProcess,
+            probe: false,
+            process: None,
             orders,
             asker: Asker { by: Actor(HOST.to_owned()), ..Asker::watcher() },
             deadline: Instant::now() + self.limits.load,
@@ -111,6 +134,11 @@ impl Keeper {
                     self.fail(attempt, problem::from_rejection(&rejection));
                 }
             }
+            Ok(_) if self.attempts.get(&number).is_some_and(|a| a.probe) => {
+                if let Some(probe) = self.attempts.remove(&number) {
+                    self.open_here(number, probe);
+                }
+            }
             Ok(batch) if starting && !self.owns_all(number, &batch) => {
                 if let Some(attempt) = self.attempts.get_mut(&number) {
                     attempt.offered = Some(batch);
@@ -131,143 +159,44 @@ impl Keeper {
         batch.types.iter().all(|t| owned.contains(t.event_type.as_str()))
     }
 
-    /// Publishes what was held back: the host's own first, then by path.
-    pub(super) fn publish_offered(&mut self) {
-        let mut held: Vec<(i64, Attempt)> = std::mem::take(&mut self.attempts).into_iter().collect();
-        held.sort_by(|a, b| a.1.path.cmp(&b.1.path));
-        for (number, mut attempt) in held {
-            match attempt.offered.take() {
-                Some(batch) => self.publish(number, attempt, batch),
-                None => {
-                    self.attempts.insert(number, attempt);
-                }
-            }
-        }
+    /// Its process ended, or its threads did, before `load` had answered.
+    pub(super) fn ended_before_its_answer(&mut self, number: i64, attempt: Attempt, farewell: &Farewell) {
+        self.await_end(number, &attempt);
+        let name = &attempt.plugin;
+        let refusal = match &farewell.death {
+            Some(death) => problem::from_rejection(&Rejection::died_while_loading(name, death)),
+            None => Refusal::new("PLG015", Blame::Plugin, format!("plugin `{name}` ended before its `load` answered"))
+                .found(super::state::farewell_words(farewell)),
+        };
+        self.fail(attempt, refusal);
     }
 
-    /// Gives up on those whose `load` takes too long. A library is never closed under a running `load`: it goes when that returns.
+    /// Gives up on those whose `load` takes too long: a process is ended; a library in the host's own is never closed under a running `load`, it goes
+    /// when that returns.
     pub(super) fn end_overdue_loads(&mut self, now: Instant) {
         let overdue: Vec<i64> = self.attempts.iter().filter(|(_, a)| a.offered.is_none() && a.deadline <= now).map(|(n, _)| *n).collect();
         for number in overdue {
             let Some(attempt) = self.attempts.remove(&number) else { continue };
-            self.dismiss(number, &attempt);
-            let limit = self.limits.load;
+            let limit = attempt.settings.load_deadline.unwrap_or(self.limits.load);
+            let found = if attempt.process.is_some() {
+                self.end_at_once(number, &attempt, limit);
+                "it was still running; its process was ended"
+            } else {
+                self.dismiss(number, &attempt);
+                "it is still running; its code is left alone and closed when it returns"
+            };
             let refusal = Refusal::new("PLG036", Blame::Plugin, format!("`load` of plugin `{}` has not returned", attempt.plugin))
                 .expected(format!("an answer within {limit:?}"))
-                .found("it is still running; its code is left alone and closed when it returns")
+                .found(found)
                 .remedy("let `load` only register: what takes time belongs into a job");
             self.fail(attempt, refusal);
         }
     }
 
-    fn publish(&mut self, number: i64, attempt: Attempt, batch: Batch) {
-        match self.commit(number, &attempt, batch) {
-            Ok(published) => self.activate(number, attempt, published),
-            Err(refusal) => {
-                self.dismiss(number, &attempt);
-                self.fail(attempt, refusal);
-            }
-        }
-    }
-
-    /// Everything that may still be refused, the store's word last.
-    fn commit(&mut self, number: i64, attempt: &Attempt, batch: Batch) -> Result<Published, Refusal> {
-        self.let_go_of_absent_owners(&attempt.plugin, &batch);
-        let checked = offer::check(&attempt.plugin, batch, &self.ground.registry.now())?;
-        let mut standing = Vec::with_capacity(checked.standing.len());
-        for event in &checked.standing {
-            let settled = self.ground.engine.standing(event, &checked.validators[&event.event_type]);
-            standing.push(settled.map_err(|inner| offer::standing_refused(&attempt.plugin, &event.key, inner))?);
-        }
-        let Self { ground, .. } = &*self;
-        let by = &attempt.asker.by;
-        let rows = ground
-            .store
-            .publish(&ground.lease, &attempt.plugin, number, &checked.offers, &standing, by, Utc::now())
-            .map_err(|e| problem::from_store(&e))?;
-        self.rows.extend(rows.into_iter().map(|row| (row.id, row)));
-        let types = checked.offers.into_iter().map(|o| o.event_type).collect();
-        Ok(Published { types, actions: checked.actions })
-    }
-
-    /// A plugin whose file is gone keeps only the types of which an event is left.
-    fn let_go_of_absent_owners(&mut self, plugin: &str, batch: &Batch) {
-        let offered: BTreeSet<&str> = batch.types.iter().map(|t| t.event_type.as_str()).collect();
-        let wanted = self.rows.values().filter(|row| offered.contains(row.event_type.as_str()));
-        let owners: BTreeSet<String> = wanted.filter_map(|row| row.owner.clone()).filter(|o| o != plugin && o != HOST).collect();
-        let absent: Vec<String> = owners.into_iter().filter(|o| self.surely_absent(o)).collect();
-        for owner in absent {
-            self.release_unused(&owner);
-        }
-    }
-
-    /// No file of the directory can be the plugin's, not even one that could not be read. Of a directory that was not seen whole, nothing
-    /// is said to be absent.
-    pub(super) fn surely_absent(&self, plugin: &str) -> bool {
-        if self.directory_away || self.directory_crowded {
-            return false;
-        }
-        let has_file = self.plugins.get(plugin).is_some_and(|p| p.path.is_some() || p.active.is_some());
-        !has_file && self.files.values().all(|f| f.name.is_some() || f.rejection.as_ref().is_some_and(|r| r.code == "PLG030"))
-    }
-
-    /// From here on nothing can fail: the store has published.
-    fn activate(&mut self, number: i64, attempt: Attempt, published: Published) {
-        let Attempt { plugin: name, path, digest, image, settings, orders, asker, .. } = attempt;
-        let placement = Placement::InProcess;
-        let serving = Arc::new(Serving {
-            plugin: name.clone(),
-            generation: number,
-            digest: digest.clone(),
-            placement,
-            orders,
-            in_flight_max: IN_FLIGHT_MAX,
-        });
-        // Before it may ask anything: who serves neither types nor actions is in no snapshot, and is answered all the same.
-        self.ground.engine.introduce(&serving);
-        // Before the swap: orders keep their sequence, so that no run can come before it.
-        let _ended = serving.orders.send(Order::Activate);
-        let Published { types, actions } = published;
-        let offered: BTreeSet<String> = types.iter().cloned().collect();
-        let active = Active { serving, types, actions, settings, image };
-        let plugin = self.plugins.entry(name.clone()).or_default();
-        plugin.withdrawn = false;
-        plugin.last_digest = Some(digest.clone());
-        let old = plugin.active.replace(active);
-        self.swap();
-        let before: BTreeSet<String> = old.iter().flat_map(|o| o.types.iter().cloned()).collect();
-        let detail = json!({
-            "generation": number,
-            "digest_from": old.as_ref().map(|o| o.serving.digest.clone()),
-            "digest_to": digest,
-            "path": path.as_deref().map(shown),
-            "types_added": offered.difference(&before).collect::<Vec<_>>(),
-            "types_removed": before.difference(&offered).collect::<Vec<_>>(),
-        });
-        let verb = if old.is_some() { "plugin.reload" } else { "plugin.load" };
-        tracing::info!(plugin = name, generation = number, digest, "serves");
-        self.audit(&asker.by, verb, &name, detail);
-        if let Some(old) = old {
-            self.retire(&name, old);
-        }
-        if let Some(path) = path {
-            self.clear_rejection(&path);
-        }
-        if name == HOST {
-            self.publish_views();
-        } else {
-            self.answer_with_view(asker, &name);
-        }
-    }
-
-    /// A generation that did not come to serve.
-    pub(super) fn fail(&mut self, attempt: Attempt, refusal: Refusal) {
-        match &attempt.path {
-            Some(path) => {
-                let path = path.clone();
-                self.reject(&path, refusal, Some(&attempt.digest), attempt.asker);
-            }
-            None => tracing::error!(%refusal, "what is built into the host does not serve"),
-        }
+    fn end_at_once(&mut self, number: i64, attempt: &Attempt, limit: Duration) {
+        let why = format!("deadline: `load` has not returned within {limit:?}");
+        // If it is gone already, it says so itself.
+        let _gone = attempt.orders.send(Order::Kill(Killing { kind: DeathKind::Deadline, why, run: None }));
+        self.await_end(number, attempt);
     }
 }

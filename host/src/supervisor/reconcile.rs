@@ -50,6 +50,8 @@ pub enum Cause {
     Load,
     /// `plugin reload`.
     Reload,
+    /// The host itself, after a crash.
+    Restart,
 }
 
 /// What is known once a file was inspected.

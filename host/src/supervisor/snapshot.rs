@@ -101,7 +101,16 @@ mod tests {
     fn serving(generation: i64) -> Arc<Serving> {
         let orders = std::sync::mpsc::channel().0;
         let placement = Placement::InProcess;
-        Arc::new(Serving { plugin: "acme".to_owned(), generation, digest: String::new(), placement, orders, in_flight_max: 1 })
+        Arc::new(Serving {
+            plugin: "acme".to_owned(),
+            generation,
+            digest: String::new(),
+            placement,
+            orders,
+            run_time: None,
+            output_max: 1,
+            in_flight_max: 1,
+        })
     }
 
     #[test]

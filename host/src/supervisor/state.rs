@@ -7,16 +7,18 @@ use super::reconcile::Cause;
 use super::settle::{Fingerprint, Look, Settling};
 use super::{GenerationView, PluginView, UnloadMode};
 use crate::plugin_settings::PluginSettings;
-use crate::registry::Serving;
+use crate::registry::{Placement, Serving};
 use sexton_core::Refusal;
+use sexton_loader::confine::Applied;
 use sexton_loader::inspect::Signature;
+use sexton_loader::runner::Usage;
 use sexton_loader::seam::{Farewell, Order, Stamped};
 use sexton_plugin_api::wire::{ActionOffer, Batch, Identity};
 use sexton_store::rows::{Actor, Decision};
 use std::collections::{BTreeSet, VecDeque};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::mpsc::Sender;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 /// What a verb on a plugin answers.
@@ -33,8 +35,10 @@ pub struct Limits {
     pub start_settle: Duration,
     /// For a verb that another one, or a full set of draining generations, is in the way of.
     pub verb: Duration,
-    /// Draining generations of one plugin.
-    pub draining_max: usize,
+    /// Draining generations of one plugin: as processes, and as threads of the host.
+    pub draining_max: (usize, usize),
+    /// Builds that are being opened at a time.
+    pub opening_max: usize,
     /// Builds of one plugin that were given up and have not ended.
     pub hanging_max: usize,
     /// Verbs that wait for their turn.
@@ -48,7 +52,8 @@ impl Default for Limits {
             rescan: Duration::from_secs(1),
             start_settle: Duration::from_secs(3),
             verb: Duration::from_secs(15),
-            draining_max: 2,
+            draining_max: (4, 2),
+            opening_max: 64,
             hanging_max: 8,
             deferred_max: 256,
         }
@@ -177,6 +182,25 @@ pub struct Plugin {
     pub past: VecDeque<GenerationView>,
     /// Private copies of gone generations, newest last.
     pub copies: VecDeque<PathBuf>,
+    /// To be started again, after its process died.
+    pub restart: Option<Restart>,
+    /// Deaths of its processes since the host started.
+    pub crashes: u64,
+    /// Starts after a death since the host started.
+    pub restarts: u64,
+    /// How the last of them died.
+    pub last_death: Option<String>,
+}
+
+/// A start after a crash.
+#[derive(Debug)]
+pub struct Restart {
+    /// Not before.
+    pub at: Instant,
+    /// The code, as it served.
+    pub copy: PathBuf,
+    /// What it was loaded with.
+    pub settings: PluginSettings,
 }
 
 /// The generation that serves.
@@ -192,6 +216,17 @@ pub struct Active {
     pub settings: PluginSettings,
     /// What it is; none for built-ins.
     pub image: Option<Image>,
+    /// Its process; none for threads of the host.
+    pub process: Option<Process>,
+}
+
+/// A runner, as far as views show it.
+#[derive(Clone, Debug)]
+pub struct Process {
+    /// What it uses.
+    pub usage: Usage,
+    /// What it is confined to, once it said so.
+    pub applied: Arc<OnceLock<Applied>>,
 }
 
 /// A private copy and what it says of itself.
@@ -222,6 +257,12 @@ pub struct Attempt {
     pub image: Option<Image>,
     /// What it was told.
     pub settings: PluginSettings,
+    /// Where it runs.
+    pub placement: Placement,
+    /// A runner that is only to show whether the host's own process may open the copy.
+    pub probe: bool,
+    /// Its process; none for threads of the host.
+    pub process: Option<Process>,
     /// Where its orders go.
     pub orders: Sender<Order>,
     /// Who asked.
@@ -239,8 +280,10 @@ pub struct Retiring {
     pub plugin: String,
     /// SHA-256, hex.
     pub digest: String,
-    /// Its private copy; none for built-ins.
+    /// Its private copy; none for built-ins, and for a probe, whose copy is opened once more.
     pub copy: Option<PathBuf>,
+    /// Where it runs.
+    pub placement: Placement,
     /// Where its orders go.
     pub orders: Sender<Order>,
     /// It served once: it counts as draining, and its copy is kept for a while.
@@ -302,6 +345,9 @@ pub fn farewell_words(farewell: &Farewell) -> String {
         Memory::Lingering { why } => format!("retired (lingering: {why})"),
         Memory::None => "retired".to_owned(),
     };
+    if let Some(death) = &farewell.death {
+        return format!("died: {}", death.cause);
+    }
     match &farewell.unload {
         None => memory,
         Some(failure) => format!("{memory}; its `unload` failed: {}", failure.message),

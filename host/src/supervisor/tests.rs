@@ -8,6 +8,7 @@ use crate::reports;
 use serde_json::{Value, json};
 use sexton_core::{EventId, NewEvent};
 use sexton_loader::flight::FlightFile;
+use sexton_loader::runner::Spawner;
 use sexton_store::rows::{AuditFilter, Page, RunFilter, Verdict};
 use sexton_store::sqlite::Sqlite;
 use std::fs;
@@ -67,6 +68,13 @@ fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     }
 }
 
+/// Runners of the host's program: this one has no such command.
+fn runners() -> Spawner {
+    let test = std::env::current_exe().expect("this test has a path");
+    let host = test.parent().and_then(Path::parent).expect("in target/<profile>/deps").join("sexton");
+    Spawner::of(&host).unwrap_or_else(|e| panic!("{} is built before the tests: {e}", host.display()))
+}
+
 fn limits() -> Limits {
     Limits { load: Duration::from_secs(10), ..Limits::default() }
 }
@@ -102,6 +110,7 @@ impl Site {
             plugins: dir.path().join("plugins"),
             generations: dir.path().join("generations"),
             rules: Rules::default(),
+            runners: runners(),
             reports,
         };
         let supervisor = Supervisor::start_within(ground, limits).expect("a supervisor");

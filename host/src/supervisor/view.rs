@@ -45,14 +45,17 @@ impl Keeper {
     fn plugin_view(&self, name: &str, plugin: &Plugin) -> PluginView {
         let file = plugin.path.as_ref().and_then(|p| self.files.get(p));
         let attempt = self.attempts.values().find(|a| a.plugin == name);
+        let opening = attempt.is_some() || plugin.restart.is_some();
         let active = plugin.active.as_ref();
         let image = active.and_then(|a| a.image.as_ref()).or_else(|| attempt.and_then(|a| a.image.as_ref()));
+        let process = active.and_then(|a| a.process.as_ref());
+        let applied = process.and_then(|p| p.applied.get());
         PluginView {
             name: name.to_owned(),
             version: image.map(|i| i.identity.version.clone()),
-            state: self.state(name, plugin, file, attempt.is_some()),
+            state: self.state(name, plugin, file, opening),
             generation: active.map(|a| a.serving.generation),
-            placement: Placement::InProcess,
+            placement: active.map(|a| a.serving.placement).or_else(|| attempt.map(|a| a.placement)).unwrap_or(Placement::Runner),
             digest: active.map(|a| a.serving.digest.clone()),
             path: plugin.path.clone(),
             event_types: active.map(|a| a.types.clone()).unwrap_or_default(),
@@ -65,6 +68,13 @@ impl Keeper {
             generations: self.generations(name, plugin),
             rustc: image.map(|i| i.identity.rustc.clone()),
             size_bytes: image.map(|i| i.size),
+            usage: process.map(|p| p.usage.clone()),
+            figures: None,
+            crashes: plugin.crashes,
+            restarts: plugin.restarts,
+            last_death: plugin.last_death.clone(),
+            enforced: applied.map(|a| a.enforced.clone()).unwrap_or_default(),
+            not_enforced: applied.map(|a| a.not_enforced.clone()).unwrap_or_default(),
             warnings: image.map(|i| i.warnings.clone()).unwrap_or_default(),
             signature: image.map(|i| i.signature.clone()),
         }
@@ -121,7 +131,7 @@ fn file_view(path: &Path, file: &File) -> PluginView {
         version: None,
         state: if file.rejection.is_some() { PluginState::Rejected } else { PluginState::Discovered },
         generation: None,
-        placement: Placement::InProcess,
+        placement: Placement::Runner,
         digest: None,
         path: Some(path.to_owned()),
         event_types: Vec::new(),
@@ -134,6 +144,13 @@ fn file_view(path: &Path, file: &File) -> PluginView {
         generations: Vec::new(),
         rustc: None,
         size_bytes: file.settling.seen.code.map(|c| c.size),
+        usage: None,
+        figures: None,
+        crashes: 0,
+        restarts: 0,
+        last_death: None,
+        enforced: Vec::new(),
+        not_enforced: Vec::new(),
         warnings: Vec::new(),
         signature: None,
     }

@@ -280,6 +280,11 @@ impl Store for Sqlite {
         self.writer.call(1, move |tx| crashes::add(tx, &crash))
     }
 
+    fn forgive_crashes(&self, plugin: &str) -> Result<()> {
+        let plugin = plugin.to_owned();
+        self.writer.call(1, move |tx| crashes::forgive(tx, &plugin))
+    }
+
     fn crashes(&self, plugin: &str, since: DateTime<Utc>) -> Result<Vec<Crash>> {
         let plugin = plugin.to_owned();
         self.read(move |conn| crashes::list(conn, &plugin, micros(since)))

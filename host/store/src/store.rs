@@ -128,6 +128,8 @@ pub trait Store: Send + Sync {
     fn crashed(&self, crash: &Crash) -> Result<()>;
     /// Crashes of a plugin at or after `since`, newest first.
     fn crashes(&self, plugin: &str, since: DateTime<Utc>) -> Result<Vec<Crash>>;
+    /// Forgets the crashes of a plugin: somebody trusts it again.
+    fn forgive_crashes(&self, plugin: &str) -> Result<()>;
 
     /// Reads a plugin's own key: value and version (0 = absent).
     fn state_get(&self, plugin: &str, key: &str) -> Result<(Option<Value>, i64)>;

@@ -59,6 +59,8 @@ fn an_unknown_action_is_refused_with_the_nearest_and_a_silent_one_is_told_to_sto
         digest: String::new(),
         placement: crate::registry::Placement::InProcess,
         orders,
+        run_time: None,
+        output_max: 1 << 20,
         in_flight_max: 1,
     });
     rig.serve_with(&[], &[(UID, &silent)]);
@@ -82,6 +84,8 @@ fn a_generation_that_goes_ends_its_actions() {
         digest: String::new(),
         placement: crate::registry::Placement::InProcess,
         orders,
+        run_time: None,
+        output_max: 1 << 20,
         in_flight_max: 1,
     });
     rig.serve_with(&[], &[(UID, &serving)]);

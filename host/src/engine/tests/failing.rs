@@ -98,6 +98,7 @@ impl Store for Failing {
         fn decide(&self, plugin: &str, decision: Option<&Decision>, by: &Actor, now: DateTime<Utc>) -> Result<()>;
         fn crashed(&self, crash: &Crash) -> Result<()>;
         fn crashes(&self, plugin: &str, since: DateTime<Utc>) -> Result<Vec<Crash>>;
+        fn forgive_crashes(&self, plugin: &str) -> Result<()>;
         fn state_get(&self, plugin: &str, key: &str) -> Result<(Option<Value>, i64)>;
         fn state_put(&self, plugin: &str, key: &str, value: Option<&Value>, expected: Option<i64>) -> Result<std::result::Result<i64, i64>>;
         fn audit(&self, line: &AuditLine) -> Result<()>;

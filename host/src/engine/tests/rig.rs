@@ -222,6 +222,8 @@ impl Generation {
             digest: format!("digest-{number}"),
             placement: Placement::InProcess,
             orders,
+            run_time: None,
+            output_max: 1 << 20,
             in_flight_max,
         });
         let seen = Arc::new((Mutex::new(Seen::default()), Condvar::new()));

@@ -163,6 +163,8 @@ fn clone_of(serving: &crate::registry::Serving) -> crate::registry::Serving {
         digest: serving.digest.clone(),
         placement: serving.placement,
         orders: serving.orders.clone(),
+        run_time: serving.run_time,
+        output_max: serving.output_max,
         in_flight_max: serving.in_flight_max,
     }
 }

@@ -18,6 +18,7 @@ fn keeper(site: &Site) -> Keeper {
         plugins: site.plugins(),
         generations: site.dir.path().join("generations"),
         rules: Rules::default(),
+        runners: runners(),
         reports: channel().0,
     };
     Keeper::new(ground, limits(), Arc::clone(&site.supervisor.shared), channel().0).expect("a keeper")
@@ -60,6 +61,7 @@ fn the_copy_of_an_image_that_lingers_stays() {
         let copy = generations.join(format!("fx-first.{generation}.abc.so"));
         fs::write(&copy, "code").expect("written");
         let retiring = Retiring {
+            placement: crate::registry::Placement::Runner,
             plugin: "fx-first".to_owned(),
             digest: "abc".to_owned(),
             copy: Some(copy.clone()),

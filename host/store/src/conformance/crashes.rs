@@ -42,6 +42,9 @@ fn listing(ground: &Ground) {
     assert!(causes(ground, "bells", 31).is_empty());
     assert_eq!(ground.store.crashes("bells", at(0)).unwrap()[3], whole, "as it was given");
     assert_eq!(causes(ground, "doors", 0), ["abort"]);
+    ground.store.forgive_crashes("bells").unwrap();
+    assert!(causes(ground, "bells", 0).is_empty(), "forgiven");
+    assert_eq!(causes(ground, "doors", 0), ["abort"], "and no one else's");
     let line = ground.store.audit_lines(&crate::rows::AuditFilter::default(), &crate::rows::Page { before: None, limit: 1 }).unwrap();
     assert_eq!(line[0].1.verb, "plugin.publish", "nobody did it: no line of the audit");
 }

@@ -34,6 +34,12 @@ pub(super) fn add(tx: &Tx<'_>, crash: &Crash) -> Result<()> {
     Ok(())
 }
 
+/// Forgets those of a plugin.
+pub(super) fn forgive(tx: &Tx<'_>, plugin: &str) -> Result<()> {
+    tx.conn.execute("DELETE FROM crashes WHERE plugin = ?1", [plugin])?;
+    Ok(())
+}
+
 /// Crashes of a plugin since an instant, newest first.
 pub(super) fn list(conn: &Connection, plugin: &str, since: i64) -> Result<Vec<Crash>> {
     let mut select = conn.prepare_cached(LIST)?;
