@@ -82,7 +82,7 @@ pub enum Command {
     /// Write a shell's completion script
     Completions(offline::Completions),
     /// Check this machine and the configuration, and say what is amiss
-    Doctor(doctor::Doctor),
+    Doctor(Box<doctor::Doctor>),
 }
 
 /// Why a command did not end well.

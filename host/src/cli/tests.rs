@@ -13,8 +13,8 @@ fn help_is_as_it_was() {
     insta::assert_snapshot!("help", command.render_long_help().to_string());
     let event = command.find_subcommand_mut("event").expect("a verb").find_subcommand_mut("schedule").expect("a verb");
     insta::assert_snapshot!("help-event-schedule", event.clone().term_width(120).render_long_help().to_string());
-    let plugin = command.find_subcommand_mut("plugin").expect("a verb");
-    insta::assert_snapshot!("help-plugin", plugin.clone().term_width(120).render_long_help().to_string());
+    let check = command.find_subcommand_mut("plugin").expect("a verb").find_subcommand_mut("check").expect("a verb");
+    insta::assert_snapshot!("help-plugin-check", check.clone().term_width(120).render_long_help().to_string());
 }
 
 #[test]

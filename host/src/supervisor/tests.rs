@@ -17,6 +17,7 @@ use std::time::Instant;
 
 mod changes;
 mod refusals;
+mod signatures;
 mod tables;
 mod unloads;
 
@@ -95,6 +96,10 @@ impl Site {
     }
 
     fn on(dir: Arc<tempfile::TempDir>, store: Arc<dyn Store>, limits: Limits) -> Self {
+        Self::judging(dir, store, limits, Rules::default())
+    }
+
+    fn judging(dir: Arc<tempfile::TempDir>, store: Arc<dyn Store>, limits: Limits, rules: Rules) -> Self {
         let lease = store.attach("test", Utc::now()).expect("attached");
         let registry = Arc::new(Registry::default());
         let (flight, left) = FlightFile::open(&dir.path().join("flight")).expect("a flight record");
@@ -109,7 +114,7 @@ impl Site {
             engine: engine.clone(),
             plugins: dir.path().join("plugins"),
             generations: dir.path().join("generations"),
-            rules: Rules::default(),
+            rules,
             runners: runners(),
             reports,
         };

@@ -147,13 +147,20 @@ fn settings_reach_the_plugin_and_their_change_is_a_reload() {
 }
 
 #[test]
-fn a_third_old_generation_makes_the_next_build_wait() {
+fn too_many_old_generations_make_the_next_build_wait() {
+    too_many_old_generations("placement = \"in-process\"", 2);
+    too_many_old_generations("placement = \"runner\"", 4);
+}
+
+fn too_many_old_generations(placement: &str, most: usize) {
     let site = Site::new();
+    fs::write(site.path("libfx.toml"), placement).expect("written");
     site.put("libfx.so", &library(""));
     let mut view = site.active("fx-first");
+    assert!(placement.contains(view.placement.name()));
     let gate = site.dir.path().join("gate");
     let mut held = Vec::new();
-    for n in 1..=2 {
+    for n in 1..=most {
         held.push(site.held_run(&gate));
         site.put("libfx.so", &library(&"x".repeat(n)));
         view = site.newer(&view);
