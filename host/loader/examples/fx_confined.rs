@@ -122,7 +122,7 @@ fn whoami() -> Value {
         "groups": groups.iter().map(|gid| gid.as_raw()).collect::<Vec<_>>(),
         "privileges": rustix::thread::capabilities(None).expect("they can be asked for").permitted.bits(),
         "no_new_privileges": rustix::thread::no_new_privs().expect("it can be asked for"),
-        "at_parents_death": rustix::process::parent_process_death_signal().expect("it can be asked for").map(|s| s.as_raw()),
+        "at_parents_death": rustix::process::parent_process_death_signal().expect("it can be asked for").map(rustix::process::Signal::as_raw),
     })
 }
 

@@ -118,8 +118,8 @@ impl Text {
                 table_to_json(table.into_inner()).or_else(|why| wrong(at, why))?
             }
         };
-        let load_deadline = deadlines.load.map(duration).transpose()?;
-        let unload_wait = deadlines.unload.map(duration).transpose()?;
+        let load_deadline = deadlines.load.as_ref().map(duration).transpose()?;
+        let unload_wait = deadlines.unload.as_ref().map(duration).transpose()?;
         Ok(PluginSettings { settings, log_level, placement, confinement, load_deadline, unload_wait })
     }
 
@@ -151,15 +151,19 @@ impl LimitsText {
     fn understood(self) -> Read<Limits> {
         let default = Limits::default();
         Ok(Limits {
-            memory: self.memory.map_or(Ok(default.memory), |v| size(v, 64 * MIB, i64::MAX.unsigned_abs()))?,
+            memory: self.memory.as_ref().map_or(Ok(default.memory), |v| size(v, 64 * MIB, i64::MAX.unsigned_abs()))?,
             open_files: within(self.open_files, default.open_files, 32..=1 << 20)?,
             processes: within(self.processes, default.processes, 8..=1 << 22)?,
-            cpu_percent: self.cpu.map(percent).transpose()?,
-            run_time_ms: self.run_time.map(|text| Ok(u64::try_from(duration(text)?.as_millis()).unwrap_or(u64::MAX))).transpose()?,
+            cpu_percent: self.cpu.as_ref().map(percent).transpose()?,
+            run_time_ms: self
+                .run_time
+                .as_ref()
+                .map(|text| Ok(u64::try_from(duration(text)?.as_millis()).unwrap_or(u64::MAX)))
+                .transpose()?,
             runs: within(self.runs, default.runs, 1..=256)?,
             log_lines: within(self.log_lines, default.log_lines, 1..=100_000)?,
             // No answer of a run is taken that is larger than the greatest.
-            output_bytes: self.output.map_or(Ok(default.output_bytes), |v| size(v, 1 << 10, 16 * MIB))?,
+            output_bytes: self.output.as_ref().map_or(Ok(default.output_bytes), |v| size(v, 1 << 10, 16 * MIB))?,
             event_types: within(self.event_types, default.event_types, 1..=4096)?,
         })
     }
@@ -204,7 +208,7 @@ fn within<T: TryFrom<i64> + PartialOrd + std::fmt::Display>(value: Option<Spanne
 }
 
 /// Bytes: a whole number, or one with a unit.
-fn size(value: Spanned<toml::Value>, least: u64, most: u64) -> Read<u64> {
+fn size(value: &Spanned<toml::Value>, least: u64, most: u64) -> Read<u64> {
     let bytes = match value.get_ref() {
         toml::Value::Integer(bytes) => u64::try_from(*bytes).ok(),
         toml::Value::String(text) => sized(text),
@@ -224,7 +228,7 @@ fn sized(text: &str) -> Option<u64> {
     number.trim_end().parse::<u64>().ok()?.checked_mul(unit)
 }
 
-fn percent(value: Spanned<String>) -> Read<u32> {
+fn percent(value: &Spanned<String>) -> Read<u32> {
     let number = value.get_ref().strip_suffix('%').and_then(|number| number.trim_end().parse().ok());
     match number.filter(|percent| (1..=100_000).contains(percent)) {
         Some(percent) => Ok(percent),
@@ -234,7 +238,7 @@ fn percent(value: Spanned<String>) -> Read<u32> {
     }
 }
 
-fn duration(value: Spanned<String>) -> Read<Duration> {
+fn duration(value: &Spanned<String>) -> Read<Duration> {
     match humantime::parse_duration(value.get_ref()) {
         Ok(duration) if duration >= Duration::from_millis(1) => Ok(duration),
         Ok(_) => wrong(value.span(), "a duration of at least 1ms is expected"),

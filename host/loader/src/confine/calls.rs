@@ -115,7 +115,7 @@ const NEVER_HERE: &[i64] = &[
     libc::SYS_futimesat,
 ];
 #[cfg(not(target_arch = "x86_64"))]
-const NEVER_HERE: &[i64] = &[];
+const NEVER_HERE: &[i64] = &[libc::SYS_kexec_file_load];
 
 /// New processes and programs, but for `clone`, which makes threads as well.
 #[cfg(target_arch = "x86_64")]

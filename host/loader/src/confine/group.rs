@@ -78,6 +78,8 @@ impl Group {
                     .cpu_percent
                     .is_some_and(|percent| set("cpu.max", format!("{} {CPU_PERIOD}", u64::from(percent) * CPU_PERIOD / 100))),
         };
+        // Else what is over the limit would fill the swap before anything is said. Not every kernel counts swap.
+        let _no_swap = report.memory_max && set("memory.swap.max", "0".to_owned());
         group.report = report;
         Some(group)
     }

@@ -34,6 +34,41 @@ fn a_process_with_threads_is_not_confined_in_part() {
     assert!(rejection.found.expect("it was looked at").ends_with("threads"));
 }
 
+/// On a kernel that keeps signals within a process by Landlock the filter has nothing to do with them, so its part is tried alone. A filter
+/// binds the thread that sets it, and ends with it.
+#[test]
+fn without_landlocks_help_the_filter_keeps_signals_within() {
+    let answers = |list: Capabilities| {
+        let reach = files::Reach { signals_stay_within: false };
+        let filtered = std::thread::spawn(move || {
+            let mut applied = Applied::default();
+            calls::restrict(&list, reach, &mut applied).expect("seccomp is there");
+            let (own, parent) = (std::process::id().into(), std::os::unix::process::parent_id().into());
+            let fails = |call: i64, with: [i64; 3]| {
+                // SAFETY: signal 0 is only asked about, and no argument is a pointer.
+                unsafe { libc::syscall(call, with[0], with[1], with[2]) == -1 }
+            };
+            // SAFETY: takes no argument.
+            let thread = unsafe { libc::syscall(libc::SYS_gettid) };
+            let tried = [
+                fails(libc::SYS_kill, [parent, 0, 0]),
+                fails(libc::SYS_fcntl, [0, libc::F_SETOWN.into(), own]),
+                fails(libc::SYS_kill, [own, 0, 0]),
+                fails(libc::SYS_tgkill, [own, thread, 0]),
+                fails(libc::SYS_fcntl, [0, libc::F_GETFD.into(), 0]),
+            ];
+            (tried, applied)
+        });
+        filtered.join().expect("it was not killed")
+    };
+    let (tried, applied) = answers(Capabilities::default());
+    assert_eq!(tried, [true, true, false, false, false]);
+    assert!(applied.enforced.contains(&"signals: to itself only (seccomp)".to_owned()), "{applied:?}");
+    // Children have other numbers than the filter knows: then it is named instead.
+    let (tried, applied) = answers(Capabilities { processes: true, ..Capabilities::default() });
+    assert!(!tried[0] && applied.not_enforced[0].starts_with("signals to processes of the same user"), "{tried:?} {applied:?}");
+}
+
 const MOUNTS: &str = "\
 25 21 0:22 / /proc rw - proc proc rw
 30 21 0:26 / /sys/fs/cgroup rw,nosuid shared:9 - cgroup2 cgroup2 rw
