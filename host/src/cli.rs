@@ -14,6 +14,7 @@ pub mod offline;
 pub mod plugin;
 pub mod plugin_check;
 pub mod run;
+pub mod run_logs;
 pub mod schedule;
 pub mod serve;
 pub mod status;
@@ -125,7 +126,7 @@ impl Failure {
 /// The exit code of what a host refused: 2 if the input itself is wrong, 4 if the host's state or a library stands against it.
 fn refused_by_host(refusal: &Refusal) -> u8 {
     match (refusal.code.as_str(), refusal.blame) {
-        ("INP008" | "INP010", _) => 4,
+        ("INP008" | "INP010" | "INP021", _) => 4,
         (code, _) if code.starts_with("PLG") => 4,
         (_, Blame::Input) => 2,
         (_, Blame::Bug) => 1,

@@ -16,6 +16,7 @@ pub mod intake;
 pub mod limits;
 pub mod observe;
 pub mod recover;
+pub mod run_logs;
 pub mod scheduler;
 pub mod schema;
 pub mod settler;
@@ -27,6 +28,7 @@ mod tests;
 pub mod wake;
 
 use crate::engine::observe::HostEvent;
+use crate::engine::run_logs::Going;
 use crate::engine::scheduler::{Message, Scheduler};
 use crate::engine::shared::{Door, Parts, Shared};
 use crate::engine::stop::Duties;
@@ -38,7 +40,7 @@ use serde::Serialize;
 use serde_json::Value;
 use sexton_core::{Blame, Event, EventId, NewEvent, OccurrenceId, Refusal};
 use sexton_loader::flight::{FlightFile, Left};
-use sexton_loader::seam::{Order, Stamped};
+use sexton_loader::seam::{LogLine, Order, Stamped};
 use sexton_plugin_api::wire::{Bot, Resource, StandingEvent};
 use sexton_store::Store;
 use sexton_store::rows::{Actor, Change, Lease};
@@ -245,11 +247,33 @@ impl Engine {
         inbound::take(&self.shared, stamped);
     }
 
-    /// Which plugin a generation is of, and the occurrence that a run number stands for: what a log line needs.
+    /// A generation of this plugin is about to be opened: what it says from now on goes under that name.
+    pub fn opening(&self, generation: i64, plugin: &str) {
+        self.shared.run_logs.name(generation, plugin);
+    }
+
+    /// A generation is about to become active: from now on what it asks is answered, also if it serves neither types nor actions.
+    pub fn introduce(&self, serving: &Arc<Serving>) {
+        self.shared.table.introduce(serving);
+    }
+
+    /// Keeps a line that a generation logged with the run in which it was said. Answers the plugin, and the occurrence if it was in a run.
     #[must_use]
-    pub fn who(&self, generation: i64, run: u64) -> (Option<Arc<Serving>>, Option<OccurrenceId>) {
-        let rows = self.shared.table.rows();
-        (rows.serving(generation), rows.runs.get(&run).map(|r| r.occurrence.id))
+    pub fn logged(&self, generation: i64, line: &LogLine) -> (Option<Arc<str>>, Option<OccurrenceId>) {
+        self.shared.run_logs.take(generation, line)
+    }
+
+    /// What a run has logged so far, as long as its settlement is not durable; of that attempt, else of the one under way.
+    #[must_use]
+    pub fn run_log(&self, occurrence: OccurrenceId, attempt: Option<u32>) -> Option<Going> {
+        self.shared.run_logs.of(occurrence, attempt)
+    }
+
+    /// Lets a generation log from `level` on (0 = nothing, 1 = error … 5 = trace); false if it is not there to be told.
+    #[must_use]
+    pub fn set_log_level(&self, generation: i64, level: u8) -> bool {
+        let serving = self.shared.table.rows().serving(generation);
+        serving.is_some_and(|serving| serving.orders.send(Order::LogLevel(level)).is_ok())
     }
 
     /// Hears of everything that happens from now on; a slow listener loses the oldest.

@@ -11,6 +11,7 @@ pub mod event_view;
 pub mod events;
 pub mod plugins;
 pub mod reading;
+pub mod run_logs;
 pub mod runs;
 pub mod status;
 pub mod types;
@@ -94,6 +95,7 @@ pub fn router(rooms: Shared) -> Router {
         .route("/plugins/{name}/unload", post(plugins::unload))
         .route("/plugins/{name}/reload", post(plugins::reload))
         .route("/plugins/{name}/release", post(plugins::release))
+        .route("/plugins/{name}/log-level", post(plugins::log_level))
         .route("/event-types", get(types::list))
         .route("/event-types/{event_type}", get(types::show))
         .route("/event-types/{event_type}/release", post(types::release))
@@ -102,6 +104,7 @@ pub fn router(rooms: Shared) -> Router {
         .route("/events/{id}/{verb}", post(events::verb))
         .route("/runs", get(runs::list))
         .route("/runs/{occurrence}", get(runs::show))
+        .route("/runs/{occurrence}/logs", get(run_logs::show))
         .route("/runs/{occurrence}/cancel", post(runs::cancel))
         .route("/in-flight", get(runs::in_flight))
         .route("/actions", get(actions::list))

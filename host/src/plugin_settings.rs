@@ -16,7 +16,8 @@ use toml::Spanned;
 const SIZE_MAX: u64 = 256 * 1024;
 /// What a plugin logs when its file does not say: `info`.
 const LOG_LEVEL: u8 = 3;
-const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+/// Words for how much a plugin logs, by number.
+pub const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 /// Keys that a later version understands; named so that nobody hunts a typing error.
 const LATER: [&str; 3] = ["run_as", "limits", "deadlines"];
 

@@ -33,8 +33,8 @@ pub fn route(reports: &Receiver<Stamped>, engine: &Engine, mut life_cycle: impl 
 
 /// A line of a plugin becomes a line of the host: target `plugin`, text `plugin::<name>: …`, since targets are fixed when the host is built.
 fn log(engine: &Engine, generation: i64, line: &LogLine) {
-    let (serving, occurrence) = engine.who(generation, line.run);
-    let plugin = serving.as_ref().map_or("?", |s| s.plugin.as_str());
+    let (plugin, occurrence) = engine.logged(generation, line);
+    let plugin = plugin.as_deref().unwrap_or("?");
     let occurrence = occurrence.as_ref().map(OccurrenceId::to_string);
     let spans = Some(&line.spans).filter(|s| !s.is_empty());
     macro_rules! emit {

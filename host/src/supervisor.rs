@@ -6,6 +6,7 @@
 mod arrival;
 mod closing;
 mod keeper;
+mod levels;
 mod listing;
 mod looks;
 mod offer;
@@ -27,6 +28,7 @@ use crate::registry::{Placement, Registry};
 use arc_swap::ArcSwap;
 use chrono::{DateTime, Utc};
 use keeper::Keeper;
+pub use levels::Levelled;
 use parking_lot::{Condvar, Mutex};
 use reconcile::Cause;
 use serde::Serialize;
@@ -226,6 +228,12 @@ impl Supervisor {
     /// Ends the decision about a plugin.
     pub fn release(&self, name: &str, by: &Actor) -> Result<PluginView, Refusal> {
         self.ask(What::Release(name.to_owned()), Cause::Load, by)
+    }
+
+    /// Lets the serving generation of a plugin log from `level` on (`off error warn info debug trace`), until it is loaded again. Refused if
+    /// there is no such plugin (`INP013`), no such level (`INP016`), or nothing of it serves (`INP021`).
+    pub fn log_level(&self, name: &str, level: &str, by: &Actor) -> Result<Levelled, Refusal> {
+        levels::set(&self.shared, name, level, by)
     }
 
     /// Forgets who owns an event type; answers who did. Refused if it is not known (`INP001`). The registry is swapped.

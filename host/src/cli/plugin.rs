@@ -33,6 +33,15 @@ pub enum Plugin {
     Reload(Name),
     /// End the decision that keeps a plugin from following the directory
     Release(Name),
+    /// Say how much a plugin logs, until it is loaded again
+    LogLevel {
+        /// The plugin's name.
+        #[arg(value_name = "NAME")]
+        name: String,
+        /// From which level on.
+        #[arg(value_name = "LEVEL", value_parser = crate::plugin_settings::LEVELS)]
+        level: String,
+    },
     /// Check a file as a host would, here and without one
     Check {
         /// The .so file.
@@ -113,6 +122,10 @@ impl Plugin {
             Self::Release(Name { name }) => {
                 let answer = door.open()?.post(&at(&name, "/release"), &json!({}))?;
                 door.answer(&answer, |p| in_a_line("released", p))
+            }
+            Self::LogLevel { name, level } => {
+                let answer = door.open()?.post(&at(&name, "/log-level"), &json!({"level": level}))?;
+                door.answer(&answer, |l| format!("{name}, generation {}, logs {level} now; {}", text(l, "generation"), text(l, "until")))
             }
             Self::Check { file } => plugin_check::check(door, &file),
         }

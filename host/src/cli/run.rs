@@ -3,7 +3,7 @@
 //! Not event verbs. What must hold: the JSON of a run is the host's, untouched.
 
 use crate::cli::connect::{Door, List};
-use crate::cli::{Done, input};
+use crate::cli::{Done, input, run_logs};
 use crate::client::encode;
 use crate::output::table::{Column, card, cut, instant, text};
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -21,6 +21,8 @@ pub enum Run {
         #[arg(value_name = "OCCURRENCE")]
         occurrence: String,
     },
+    /// Show what an attempt logged, also while it runs
+    Logs(run_logs::Logs),
     /// Ask a run that is under way to stop
     Cancel {
         /// The occurrence that runs.
@@ -92,6 +94,7 @@ impl Run {
                 let answer = door.open()?.get(&format!("/api/v1/runs/{}", encode(&occurrence)))?;
                 door.answer(&answer, drawn)
             }
+            Self::Logs(logs) => logs.run(door),
             Self::Cancel { occurrence } => {
                 let answer = door.open()?.post(&format!("/api/v1/runs/{}/cancel", encode(&occurrence)), &json!({}))?;
                 door.answer(&answer, |_| format!("asked {occurrence} to stop"))

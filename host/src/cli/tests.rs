@@ -25,7 +25,7 @@ fn ends_have_their_exit_codes() {
         [Blame::Input, Blame::Config, Blame::Plugin, Blame::Store, Blame::World, Blame::Bug].map(|b| Failure::Host(refusal(b)).code());
     assert_eq!(by_host, [2, 4, 4, 4, 4, 1]);
     let of = |code: &str| Failure::Host(Refusal::new(code, Blame::Input, "no")).code();
-    assert_eq!(["INP008", "INP010", "PLG001", "PLG035"].map(of), [4; 4], "the host's state stands against it");
+    assert_eq!(["INP008", "INP010", "INP021", "PLG001", "PLG035"].map(of), [4; 5], "the host's state stands against it");
     assert_eq!(["INP001", "INP002", "INP009", "INP011", "INP015"].map(of), [2; 5], "the input itself is wrong");
     assert_eq!(Failure::from(io::Error::from(io::ErrorKind::BrokenPipe)).code(), 0);
 }
@@ -39,6 +39,9 @@ fn wrong_flags_are_usage_errors() {
         "sexton event schedule --from f --args {}",
         "sexton event list --state gone",
         "sexton run list --outcome good",
+        "sexton run logs",
+        "sexton run logs x.1 --attempt first",
+        "sexton plugin log-level p loud",
         "sexton event cancel",
         "sexton plugin",
         "sexton nothing",
@@ -54,6 +57,8 @@ fn wrong_flags_are_usage_errors() {
         "sexton event schedule --from -",
         "sexton event schedule t --cron @daily --tz Europe/Paris --output json --host /s",
         "sexton --host /s run list --event x --since 1h --limit 5",
+        "sexton run logs x.1 --attempt 2 -f",
+        "sexton plugin log-level p debug",
         "sexton schedule preview @daily -n 3 --kind cron --after 2026-01-01T00:00:00Z --output json",
         "sexton action run uid --matches f --non-matches g --settings {} --bot b",
         "sexton plugin unload p --abandon --wait 5s --yes",

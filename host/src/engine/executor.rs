@@ -110,8 +110,10 @@ impl Scheduler {
             return;
         }
         let numbers: Vec<u64> = orders.iter().map(|o| o.run).collect();
+        self.shared.run_logs.open(serving.generation, runs.iter().map(|(number, run)| (*number, &run.occurrence)));
         match self.shared.table.rows().hand_over(serving.generation, runs) {
             Err(runs) => {
+                self.shared.run_logs.forget(numbers);
                 for (_, run) in runs {
                     self.shared.flight.free(run.slot);
                     self.queue.push(run.occurrence);
@@ -140,7 +142,9 @@ impl Scheduler {
                     let _ = self.shared.endings.send(Ending::Run(number, Box::new(end)));
                 }
             } else {
-                taken.extend(rows.take_unstarted(number));
+                let unstarted = rows.take_unstarted(number);
+                self.shared.run_logs.forget(unstarted.iter().map(|_| number));
+                taken.extend(unstarted);
             }
         }
         for run in &taken {

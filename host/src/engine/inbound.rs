@@ -75,6 +75,7 @@ fn done(shared: &Shared, ended: Vec<Ended>) {
 
 fn gone(shared: &Shared, generation: i64, farewell: &Farewell) {
     let (unstarted, started) = shared.table.gone(generation, farewell);
+    shared.run_logs.forget_generation(generation);
     if !started.is_empty() {
         tracing::warn!(generation, runs = started.len(), "a generation ended before its runs did: they are interrupted");
     }
@@ -108,7 +109,8 @@ fn made_room(shared: &Shared) {
 
 fn asked(shared: &Shared, generation: i64, call: u64, run: u64, request: HostCall) {
     let Some(serving) = serving(shared, generation) else {
-        tracing::warn!(generation, "a generation that nobody knows asked something; it gets no answer");
+        // Each is introduced before it is active, and until then the loader itself answers.
+        tracing::warn!(generation, "a generation that nobody introduced asked something; it gets no answer");
         return;
     };
     if let HostCall::Progress { done, total, note } = request {

@@ -32,6 +32,10 @@ pub const ATTEMPTS: u32 = 1_000;
 pub const STATE_BYTES: usize = 256 * 1024;
 /// Bytes of a job's output that are kept.
 pub const OUTPUT_BYTES: usize = 1024 * 1024;
+/// Lines of a run's log that are kept from its beginning, and from its end.
+pub const LOG_LINES: (usize, usize) = (100, 400);
+/// Bytes of a run's log that are kept from its beginning, and from its end.
+pub const LOG_BYTES: (usize, usize) = (32 * 1024, 96 * 1024);
 /// Bytes of an error's text that are kept.
 pub const ERROR_BYTES: usize = 16 * 1024;
 

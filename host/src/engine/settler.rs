@@ -43,7 +43,10 @@ pub fn run(shared: &Shared, endings: &Receiver<Ending>) {
         let mut next = endings.recv().unwrap_or(Ending::End);
         loop {
             match next {
-                Ending::Run(number, end) => batch.push((number, *end)),
+                Ending::Run(number, mut end) => {
+                    end.log = shared.run_logs.settling(number);
+                    batch.push((number, *end));
+                }
                 Ending::End => open = false,
             }
             if !open || batch.len() == SETTLED_AT_ONCE {
@@ -134,6 +137,8 @@ fn conclude(shared: &Shared, numbers: &[u64], ends: &[RunEnd], settled: &[Settle
     };
     slots.into_iter().for_each(|slot| shared.flight.free(slot));
     shared.table.settled(numbers.iter().copied());
+    // After it is durable: whoever looks finds it here or in the store.
+    shared.run_logs.forget(numbers.iter().copied());
     // Follow-ups have instants of their own, which `next_due` does not name.
     let follow_ups = ends.iter().flat_map(|e| &e.follow_ups).filter_map(|i| i.first);
     match settled.iter().filter_map(|s| s.next_due).chain(follow_ups).min() {
@@ -213,6 +218,7 @@ fn blank_end(run: &Running, end: End, finished_at: DateTime<Utc>) -> RunEnd {
         digest: run.serving.digest.clone(),
         placement: run.serving.placement.name().to_owned(),
         follow_ups: Vec::new(),
+        // Gathered when it is settled.
         log: None,
     }
 }

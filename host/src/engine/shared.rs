@@ -6,6 +6,7 @@ use crate::clock;
 use crate::engine::calls;
 use crate::engine::duty::Health;
 use crate::engine::observe::Observers;
+use crate::engine::run_logs::RunLogs;
 use crate::engine::scheduler::Message;
 use crate::engine::settler::Ending;
 use crate::engine::table::Table;
@@ -52,6 +53,8 @@ pub struct Shared {
     pub flight: FlightRecord,
     /// Which runs are under way, for this one.
     pub table: Table,
+    /// What runs logged so far.
+    pub run_logs: RunLogs,
     /// Listeners.
     pub observers: Observers,
     /// Whether every duty goes on.
@@ -107,6 +110,7 @@ impl Shared {
             registry,
             flight,
             table: Table::default(),
+            run_logs: RunLogs::default(),
             observers: Observers::default(),
             health: Arc::new(Health::default()),
             stopping: AtomicBool::new(false),

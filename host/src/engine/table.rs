@@ -178,6 +178,14 @@ impl Table {
         }
     }
 
+    /// Remembers who a generation is before it may ask anything, whether or not it will serve types or actions.
+    pub fn introduce(&self, serving: &Arc<Serving>) {
+        let mut rows = self.rows();
+        if rows.is_open(serving.generation) {
+            rows.servings.insert(serving.generation, Arc::clone(serving));
+        }
+    }
+
     /// A generation is gone. Answers the runs of it that never started and the numbers of those that had; its actions end here.
     pub fn gone(&self, generation: i64, farewell: &Farewell) -> (Vec<u64>, Vec<u64>) {
         let mut rows = self.rows();

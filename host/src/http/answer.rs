@@ -77,7 +77,7 @@ fn json(status: StatusCode, bytes: Vec<u8>) -> Response {
 fn status_of(refusal: &Refusal) -> StatusCode {
     match (refusal.code.as_str(), refusal.blame) {
         ("INP009" | "INP012" | "INP013" | "INP014" | "INP019", _) => StatusCode::NOT_FOUND,
-        ("INP008" | "INP010", _) => StatusCode::CONFLICT,
+        ("INP008" | "INP010" | "INP021", _) => StatusCode::CONFLICT,
         ("INP015", _) => StatusCode::PAYLOAD_TOO_LARGE,
         ("INP011" | "INP016" | "INP017", _) => StatusCode::BAD_REQUEST,
         (_, Blame::Input) => StatusCode::UNPROCESSABLE_ENTITY,

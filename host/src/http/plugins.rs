@@ -6,7 +6,7 @@ use crate::http::Shared;
 use crate::http::answer::{Answer, Items, No, blocking, ok};
 use crate::http::door::Peer;
 use crate::http::reading::{self, Raw};
-use crate::supervisor::{PluginView, UnloadMode};
+use crate::supervisor::{Levelled, PluginView, UnloadMode};
 use axum::extract::{ConnectInfo, Path, State};
 use serde::{Deserialize, Serialize};
 use sexton_core::{Blame, Refusal};
@@ -98,6 +98,24 @@ pub async fn reload(State(rooms): State<Shared>, ConnectInfo(peer): ConnectInfo<
 /// `POST /plugins/{name}/release`.
 pub async fn release(State(rooms): State<Shared>, ConnectInfo(peer): ConnectInfo<Peer>, Path(name): Path<String>) -> Answer<Shown> {
     ok(shown(blocking(move || rooms.supervisor.release(&name, &peer.actor())).await?))
+}
+
+/// From which level on.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Level {
+    level: String,
+}
+
+/// `POST /plugins/{name}/log-level`.
+pub async fn log_level(
+    State(rooms): State<Shared>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Path(name): Path<String>,
+    body: Raw,
+) -> Answer<Levelled> {
+    let Level { level } = reading::object(&reading::text(body)?)?;
+    ok(blocking(move || rooms.supervisor.log_level(&name, &level, &peer.actor())).await?)
 }
 
 fn no_plugin(name: &str) -> Refusal {

@@ -77,6 +77,7 @@ pub async fn in_flight(State(rooms): State<Shared>) -> Answer<Items<InFlight>> {
     ok(Items::all(rooms.engine.in_flight()))
 }
 
-fn no_run(occurrence: OccurrenceId) -> Refusal {
+/// Nobody knows such an occurrence.
+pub fn no_run(occurrence: OccurrenceId) -> Refusal {
     Refusal::new("INP012", Blame::Input, format!("there is no occurrence {occurrence}")).remedy("`sexton run list` shows what ran")
 }

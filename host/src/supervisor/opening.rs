@@ -88,6 +88,7 @@ impl Keeper {
 
     fn begin_load(&mut self, number: i64, attempt: Attempt) {
         let PluginSettings { settings, log_level } = attempt.settings.clone();
+        self.ground.engine.opening(number, &attempt.plugin);
         // Should nobody be at the other end, `Gone` or the deadline says so.
         let _ended = attempt.orders.send(Order::Load(LoadOrder { plugin: attempt.plugin.clone(), settings, log_level }));
         self.attempts.insert(number, attempt);
@@ -207,14 +208,22 @@ impl Keeper {
     /// From here on nothing can fail: the store has published.
     fn activate(&mut self, number: i64, attempt: Attempt, published: Published) {
         let Attempt { plugin: name, path, digest, image, settings, orders, asker, .. } = attempt;
-        // Before the swap: orders keep their sequence, so that no run can come before it.
-        let _ended = orders.send(Order::Activate);
         let placement = Placement::InProcess;
-        let serving =
-            Serving { plugin: name.clone(), generation: number, digest: digest.clone(), placement, orders, in_flight_max: IN_FLIGHT_MAX };
+        let serving = Arc::new(Serving {
+            plugin: name.clone(),
+            generation: number,
+            digest: digest.clone(),
+            placement,
+            orders,
+            in_flight_max: IN_FLIGHT_MAX,
+        });
+        // Before it may ask anything: who serves neither types nor actions is in no snapshot, and is answered all the same.
+        self.ground.engine.introduce(&serving);
+        // Before the swap: orders keep their sequence, so that no run can come before it.
+        let _ended = serving.orders.send(Order::Activate);
         let Published { types, actions } = published;
         let offered: BTreeSet<String> = types.iter().cloned().collect();
-        let active = Active { serving: Arc::new(serving), types, actions, settings, image };
+        let active = Active { serving, types, actions, settings, image };
         let plugin = self.plugins.entry(name.clone()).or_default();
         plugin.withdrawn = false;
         plugin.last_digest = Some(digest.clone());
