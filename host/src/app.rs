@@ -3,8 +3,10 @@
 //! Not the work of any room. What must hold: whatever was started is stopped, in reverse, also when a later step fails.
 
 mod announce;
+mod log_writer;
 mod state_dir;
 
+use crate::app::announce::Log;
 use crate::config::Config;
 use crate::engine::{self, Engine};
 use crate::http::{self, Facts, Phase, Rooms, Shared, door};
@@ -38,7 +40,16 @@ const LAST_ANSWERS: Duration = Duration::from_secs(2);
 /// # Errors
 /// Whatever keeps it from starting.
 pub fn serve(config: &Config) -> Result<(), Refusal> {
-    announce::start_log(config);
+    let log = Log::start(config)?;
+    let ended = serve_logged(config, &log);
+    if !log.finish() && ended.is_err() {
+        // Whoever should read the refusal reads nothing: to say it would be to hang.
+        std::process::exit(1);
+    }
+    ended
+}
+
+fn serve_logged(config: &Config, log: &Log) -> Result<(), Refusal> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(LOOP_THREADS)
         .max_blocking_threads(BLOCKING_THREADS)
@@ -61,7 +72,7 @@ pub fn serve(config: &Config) -> Result<(), Refusal> {
     });
     if !told {
         *rooms.phase.write() = Phase::Ready;
-        announce::ready(&rooms);
+        log.ready(&rooms);
         let stopped = runtime.block_on(async {
             tokio::select! {
                 () = signals.next() => None,
@@ -75,7 +86,7 @@ pub fn serve(config: &Config) -> Result<(), Refusal> {
         }
     }
     tracing::info!("told to stop: runs under way may end");
-    runtime.block_on(leave(config, &rooms, stops, &mut signals));
+    runtime.block_on(leave(config, log, &rooms, stops, &mut signals));
     // A thread that is still in a plugin's code does not hold the end.
     runtime.shutdown_background();
     Ok(())
@@ -265,7 +276,7 @@ fn open_door(config: &Config, runtime: &Runtime, bound: &door::Bound, rooms: &Sh
 }
 
 /// Stops in reverse. A second signal asks runs to stop at once; a third, or `grace` after the second, leaves without waiting.
-async fn leave(config: &Config, rooms: &Shared, stops: Stops, signals: &mut Signals) {
+async fn leave(config: &Config, log: &Log, rooms: &Shared, stops: Stops, signals: &mut Signals) {
     let stopping = tokio::task::spawn_blocking(|| stops.run());
     tokio::pin!(stopping);
     tokio::select! {
@@ -283,6 +294,7 @@ async fn leave(config: &Config, rooms: &Shared, stops: Stops, signals: &mut Sign
     tracing::warn!("leaving with runs under way: they are interrupted, and run again at the next start");
     // Removing the socket tells clients at once; the rest is what the next start recovers from anyway.
     let _ = std::fs::remove_file(&config.socket);
+    log.finish();
     std::process::exit(0);
 }
 

@@ -125,7 +125,7 @@ impl Plugin {
             }
             Self::LogLevel { name, level } => {
                 let answer = door.open()?.post(&at(&name, "/log-level"), &json!({"level": level}))?;
-                door.answer(&answer, |l| format!("{name}, generation {}, logs {level} now; {}", text(l, "generation"), text(l, "until")))
+                door.answer(&answer, |l| format!("{name}, generation {}: log level {level}, {}", text(l, "generation"), text(l, "until")))
             }
             Self::Check { file } => plugin_check::check(door, &file),
         }
