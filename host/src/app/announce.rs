@@ -99,9 +99,11 @@ fn panicked(panic: &PanicHookInfo<'_>) {
 /// How many lines were dropped, said past the log's filter: they are gone whatever it lets through.
 fn notice(json: bool) -> Notice {
     Box::new(move |dropped| {
-        let (at, message) = (crate::clock::now().to_rfc3339(), format!("{dropped} lines of this log were dropped: nobody read standard error"));
+        let (at, message) =
+            (crate::clock::now().to_rfc3339(), format!("{dropped} lines of this log were dropped: nobody read standard error"));
         if json {
-            let line = serde_json::json!({"timestamp": at, "level": "WARN", "fields": {"message": message}, "target": "sexton::app::log_writer"});
+            let line =
+                serde_json::json!({"timestamp": at, "level": "WARN", "fields": {"message": message}, "target": "sexton::app::log_writer"});
             format!("{line}\n").into_bytes()
         } else {
             format!("{at}  WARN sexton::app::log_writer: {message}\n").into_bytes()

@@ -108,7 +108,8 @@ mod tests {
     #[test]
     fn a_line_has_time_level_target_spans_and_message() {
         let of = |spans: &str| {
-            let item = json!({"at": "2026-11-25T10:22:29.123456Z", "level": "warn", "target": "acme", "message": "it rings", "spans": spans});
+            let item =
+                json!({"at": "2026-11-25T10:22:29.123456Z", "level": "warn", "target": "acme", "message": "it rings", "spans": spans});
             let drawn = drawn(&item);
             assert!(drawn.contains("\u{1b}[33m WARN\u{1b}[0m"), "{drawn:?}");
             anstream::adapter::strip_str(&drawn).to_string().split_once(' ').expect("a date").1.to_owned()
