@@ -4,6 +4,7 @@
 //! hold: a run keeps its first lines and its newest; what fell out between them is counted, and said in its place.
 
 use crate::engine::limits::{LOG_BYTES, LOG_LINES};
+use chrono::SubsecRound;
 use parking_lot::Mutex;
 use sexton_core::{Occurrence, OccurrenceId};
 use sexton_loader::seam::LogLine;
@@ -188,10 +189,75 @@ fn is_gap(line: &RunLine) -> bool {
 
 fn kept_line(line: &LogLine) -> RunLine {
     RunLine {
-        at: line.at,
+        // As exact as the store: who follows sees each line the same from both.
+        at: line.at.trunc_subsecs(6),
         level: line.level.clamp(1, 5),
         target: line.target.clone(),
         message: line.message.clone(),
         spans: line.spans.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(message: String) -> RunLine {
+        RunLine { at: crate::clock::now(), level: 3, target: "t".to_owned(), message, spans: String::new() }
+    }
+
+    fn kept(lines: u64, bytes: usize) -> Kept {
+        let mut kept = Kept::default();
+        let zeros = "0".repeat(bytes);
+        (0..lines).for_each(|n| kept.push(said(format!("{zeros}{n}"))));
+        kept
+    }
+
+    /// What stands where something fell out, and the numbers of the other lines.
+    fn read(lines: &[RunLine]) -> (Vec<&str>, Vec<u64>) {
+        let (gaps, lines): (Vec<&RunLine>, Vec<&RunLine>) = lines.iter().partition(|line| is_gap(line));
+        let numbers = lines.iter().map(|line| line.message.parse().expect("a number")).collect();
+        (gaps.iter().map(|gap| gap.message.split(' ').next().expect("a count")).collect(), numbers)
+    }
+
+    #[test]
+    fn the_first_and_the_newest_are_kept_and_the_rest_is_counted() {
+        let kept = kept(10_000, 5);
+        assert_eq!((kept.dropped(), kept.count()), (9_500, 10_000));
+        let lines = kept.after(0);
+        let (gaps, numbers) = read(&lines);
+        assert_eq!(gaps, ["9500"]);
+        assert_eq!(numbers, (0..100).chain(9_600..10_000).collect::<Vec<_>>());
+        assert!(is_gap(&lines[100]), "it stands where they were");
+    }
+
+    #[test]
+    fn bytes_are_bounded_whatever_is_said() {
+        for (lines, bytes) in [(10_000, 1_000), (10_000, 16_384), (3, 1 << 20)] {
+            let kept = kept(lines, bytes);
+            let size: usize = kept.after(0).iter().map(|line| line.message.len()).sum();
+            assert!(size <= LOG_BYTES.0 + LOG_BYTES.1 + 200, "{size} of {lines} lines of {bytes}");
+            assert_eq!(kept.count(), lines);
+        }
+    }
+
+    #[test]
+    fn who_asks_again_sees_each_kept_line_once_from_here_and_from_the_store() {
+        for (lines, bytes) in [(0, 1), (99, 5), (100, 5), (101, 5), (500, 5), (501, 5), (3_000, 5), (300, 1_000)] {
+            let whole = kept(lines, bytes);
+            let stored = whole.whole().map(Kept::of_stored).unwrap_or_default();
+            let all = read(&whole.after(0)).1;
+            assert_eq!((stored.count(), stored.dropped()), (whole.count(), whole.dropped()));
+            for seen in (0..=lines).step_by(7).chain([lines, lines + 5]) {
+                let rest: Vec<u64> = all.iter().copied().filter(|n| *n >= seen).collect();
+                for from in [&whole, &stored] {
+                    let after = from.after(seen);
+                    let (gaps, numbers) = read(&after);
+                    assert_eq!(numbers, rest, "{lines} lines, {seen} seen");
+                    let missed: u64 = gaps.iter().map(|gap| gap.parse::<u64>().expect("a count")).sum();
+                    assert_eq!(missed + rest.len() as u64, lines.saturating_sub(seen), "{lines} lines, {seen} seen");
+                }
+            }
+        }
     }
 }

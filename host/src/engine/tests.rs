@@ -6,5 +6,6 @@ mod calling;
 mod ending;
 mod failing;
 mod intaking;
+mod logging;
 mod rig;
 mod running;
