@@ -77,7 +77,7 @@ fn nothing_that_a_job_leaves_outlives_its_process_alone() {
     renew(&site, "warm");
     let pid = host.pid();
     let settled = until("the first process has gone", SOON, || Some(at_work(&site, Some(pid)).len()).filter(|n| *n > 0));
-    let warm = Held::by(&host);
+    let warm = Held::at_rest(&host);
     for (number, (how, count, outcomes)) in LEFT.into_iter().enumerate() {
         let run = run_once(&site, how, count, Some("left"));
         let outcome = run["outcome"].as_str().expect("an outcome is text");
