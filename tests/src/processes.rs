@@ -1,8 +1,8 @@
-//! What the kernel says of processes: who is whose child, what a process holds, which processes have anything of a site in hand.
+//! What the kernel says of processes: who is whose child, which processes have anything of a site in hand.
 //!
-//! Not the host's own figures: those are compared with these. What must hold: a process that ends while it is looked at is one that is not there.
+//! Not what a process holds (`held`). What must hold: a process that ends while it is looked at is one that is not there.
 
-use crate::{HostProcess, SOON, Site, until};
+use crate::{Site, until};
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -93,82 +93,4 @@ pub fn until_ended(pids: &[u32], deadline: Duration) {
     until(&format!("processes {pids:?} have ended"), deadline, || {
         pids.iter().all(|pid| Process::of(*pid).is_none_or(|process| !process.lives())).then_some(())
     });
-}
-
-/// What a host holds of the machine.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Held {
-    /// Open files.
-    pub fds: usize,
-    /// Threads.
-    pub threads: usize,
-    /// Lines of its memory map.
-    pub maps: usize,
-    /// Mappings of files, by path, each path once.
-    pub files: Vec<String>,
-    /// Children, zombies included.
-    pub children: usize,
-    /// Resident memory, bytes.
-    pub resident: u64,
-}
-
-impl Held {
-    /// Now.
-    #[must_use]
-    pub fn by(host: &HostProcess) -> Self {
-        let maps = host.maps();
-        let mut files: Vec<String> =
-            maps.iter().filter_map(|line| line.split_whitespace().nth(5)).filter(|path| path.starts_with('/')).map(str::to_owned).collect();
-        files.sort();
-        files.dedup();
-        Self {
-            fds: host.entries("fd"),
-            threads: host.entries("task"),
-            maps: maps.len(),
-            files,
-            children: children(host.pid()).len(),
-            resident: host.resident_bytes(),
-        }
-    }
-
-    /// What `self` has more than `warm`, or less where that is a loss too; none if the host has returned to what it was.
-    #[must_use]
-    pub fn beyond(&self, warm: &Self) -> Option<String> {
-        /// A malloc arena or a thread's stack more is no leak; a mapping a cycle is.
-        const ANONYMOUS: usize = 32;
-        const RESIDENT: u64 = 16 * 1024 * 1024;
-        let same = self.fds == warm.fds && self.threads == warm.threads && self.children == warm.children;
-        let returned = same && self.files.len() == warm.files.len() && self.maps <= warm.maps + ANONYMOUS;
-        (!returned || self.resident > warm.resident + RESIDENT).then(|| format!("{} instead of {}", self.short(), warm.short()))
-    }
-
-    /// Waits until the host has returned to `warm`; what it holds then. Prints both.
-    pub fn until_returned(host: &HostProcess, warm: &Self) -> Self {
-        let mut last = String::new();
-        let began = std::time::Instant::now();
-        loop {
-            let now = Self::by(host);
-            match now.beyond(warm) {
-                None => {
-                    println!("held: {} after warm-up, {} at the end", warm.short(), now.short());
-                    return now;
-                }
-                Some(_) if began.elapsed() < SOON => last = now.short(),
-                Some(beyond) => panic!("the host does not return to what it was: {beyond} (before that {last})"),
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-    }
-
-    fn short(&self) -> String {
-        format!(
-            "{} files open, {} threads, {} maps ({} files), {} children, {} KiB",
-            self.fds,
-            self.threads,
-            self.maps,
-            self.files.len(),
-            self.children,
-            self.resident / 1024
-        )
-    }
 }

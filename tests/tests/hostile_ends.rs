@@ -67,6 +67,36 @@ fn hostile_site() -> (Site, HostProcess, Heartbeat) {
     (site, host, heartbeat)
 }
 
+/// Ways that are no harm to a process, with their outcomes: ordinary ends wherever the plugin runs.
+const HARMLESS: [Lasting; 8] = [
+    ("ok", 0, &["succeeded"]),
+    ("panic_text", 0, &["failed"]),
+    ("panic_payload", 0, &["failed"]),
+    ("panic_in_drop", 0, &["failed"]),
+    ("flood_log", 5_000, &["succeeded"]),
+    ("flood_progress", 200, &["succeeded"]),
+    ("huge_output", 2, &["failed"]),
+    ("follow_ups", 500, &["succeeded"]),
+];
+
+#[test]
+fn what_harms_no_process_is_an_ordinary_end_in_every_placement() {
+    for placement in Placement::ALL {
+        let site = Site::with(placement, &["fx_hostile"]);
+        let mut host = HostProcess::start(&site);
+        site.until_serving("fx-hostile", &Build::of("fx_hostile"));
+        for (how, count, outcomes) in HARMLESS {
+            let run = run_once(&site, how, count, Some("line"));
+            let outcome = run["outcome"].as_str().expect("an outcome is text");
+            assert!(outcomes.contains(&outcome), "{how}, {}: {run}", placement.name());
+            assert!(host.alive(), "{how}, {}", placement.name());
+        }
+        assert_eq!(site.witness("line").len(), HARMLESS.len(), "{}", placement.name());
+        until("the follow-ups have run", SOON, || (site.runs(&["--outcome", "succeeded"]).len() >= 504).then_some(()));
+        assert!(host.stop().success());
+    }
+}
+
 #[test]
 fn nothing_that_a_job_leaves_outlives_its_process_alone() {
     if !runner_is_there() {
@@ -77,7 +107,7 @@ fn nothing_that_a_job_leaves_outlives_its_process_alone() {
     renew(&site, "warm");
     let pid = host.pid();
     let settled = until("the first process has gone", SOON, || Some(at_work(&site, Some(pid)).len()).filter(|n| *n > 0));
-    let warm = Held::by(&host);
+    let warm = Held::at_rest(&host);
     for (number, (how, count, outcomes)) in LEFT.into_iter().enumerate() {
         let run = run_once(&site, how, count, Some("left"));
         let outcome = run["outcome"].as_str().expect("an outcome is text");

@@ -86,7 +86,7 @@ fn every_load_that_misbehaves_is_an_ordinary_rejection_alone() {
         let plugin = site.until_serving("fx-hostile-load", &good);
         assert_eq!(plugin["event_types"].as_array().map(Vec::len), Some(1), "{how}: {plugin}");
         let processes = at_work(&site, Some(host.pid())).len();
-        let (_, before) = warm.get_or_insert_with(|| (Held::by(&host), processes));
+        let (_, before) = warm.get_or_insert_with(|| (Held::at_rest(&host), processes));
         let expected = *before;
         until("nothing of the attempt is left", SOON, || (at_work(&site, Some(host.pid())).len() <= expected).then_some(()));
         site.plugins.put("fx_hostile_load", &good, Way::Move);

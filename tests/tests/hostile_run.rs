@@ -112,7 +112,7 @@ fn every_death_has_its_cause_and_hurts_nobody_else_alone() {
         // The warm-up is the first death, with all that it brings along for the first time.
         if warm.is_none() {
             fresh(&site, "rest-0");
-            warm = Some((Held::by(&host), at_work(&site, Some(host.pid())).len()));
+            warm = Some((Held::at_rest(&host), at_work(&site, Some(host.pid())).len()));
         }
     }
     fresh(&site, "rest-1");

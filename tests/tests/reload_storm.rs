@@ -60,11 +60,11 @@ fn cycles(placement: Placement, cycles: usize) {
 fn at_rest(site: &Site, host: &HostProcess, placement: Placement) -> Held {
     let images = if placement == Placement::InProcess { 1 } else { 0 };
     until("retired generations are gone", SOON, || {
-        let now = Held::by(host);
-        let mapped = now.files.iter().filter(|file| file.contains("/generations/")).count();
+        let now = Held::at_rest(host);
+        let mapped = now.images.iter().filter(|file| file.contains("/generations/")).count();
         let idle = site.plugin("fx-cycles").is_some_and(|plugin| plugin["in_flight"] == 0);
         // Of runners, the one that serves.
-        let processes = now.children == usize::from(placement == Placement::Runner);
+        let processes = now.children.len() == usize::from(placement == Placement::Runner);
         (mapped == images && processes && idle).then_some(now)
     })
 }
