@@ -1,7 +1,9 @@
 //! Any bytes as a plugin's file: structure, tables, sections.
 //!
 //! Not an opening. What must hold: an answer, no panic, no read outside the bytes. Seed it with a real plugin:
-//! `mkdir -p corpus/elf && cp ../../target/debug/libhttp.so corpus/elf/`, then `RUSTC_BOOTSTRAP=1 cargo fuzz run elf -- -max_len=20000000`.
+//! in `tests/fuzz`, `mkdir -p corpus/elf && strip -o corpus/elf/http.so ../../target/debug/libhttp.so`, then
+//! `RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir . elf -- -max_len=2000000 -rss_limit_mb=0`. Without a limit on memory, since its watching thread trips
+//! over the loader's own `pthread_create`.
 
 #![no_main]
 

@@ -1,6 +1,7 @@
 //! Any text as the identity section, and as the list of event type ids beside it.
 //!
-//! Not the way to the sections (`elf`). What must hold: an answer and no panic. `RUSTC_BOOTSTRAP=1 cargo fuzz run identity`.
+//! Not the way to the sections (`elf`). What must hold: an answer and no panic. In `tests/fuzz`:
+//! `RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir . identity -- -rss_limit_mb=0` (why no limit: see `elf`).
 
 #![no_main]
 
