@@ -21,6 +21,7 @@ use sexton_loader::flight::{FlightFile, Left};
 use sexton_loader::inspect::Rules;
 use sexton_loader::runner::Spawner;
 use sexton_store::Store;
+use sexton_store::rows::Crash;
 use sexton_store::sqlite::Sqlite;
 use std::path::Path;
 use std::sync::{Arc, OnceLock, mpsc};
@@ -171,6 +172,7 @@ fn start(config: &Config, runtime: Option<&Runtime>, stops: &mut Stops) -> Resul
     }
 
     let registry = Arc::new(Registry::default());
+    blame(store.as_ref(), &flight.1);
     let engine = start_engine(config, &store, &registry, flight)?;
     let (drain, grace) = (config.drain, config.grace);
     // Only for a start that fails later on: otherwise `runs` below has stopped it by then.
@@ -221,6 +223,24 @@ fn start(config: &Config, runtime: Option<&Runtime>, stops: &mut Stops) -> Resul
         engine.stop(drain, grace);
     });
     Ok(rooms)
+}
+
+/// A host that died in the code of a plugin counts that against the plugin: its digest is opened in a runner from then on.
+fn blame(store: &dyn Store, left: &Left) {
+    let Some(death) = &left.host_death else { return };
+    tracing::error!(generation = death.generation, "an earlier life of this host died: {}", death.cause);
+    let Some(slot) = left.slots.iter().find(|slot| Some(slot.generation) == death.generation) else { return };
+    let crash = Crash {
+        plugin: slot.plugin.clone(),
+        digest: slot.digest.clone(),
+        generation: slot.generation,
+        placement: slot.placement.clone(),
+        cause: death.cause.clone(),
+        at: Utc::now(),
+    };
+    if let Err(error) = store.crashed(&crash) {
+        tracing::warn!(plugin = slot.plugin, refusal = %from_store(&error), "a crash is not counted");
+    }
 }
 
 struct Started {

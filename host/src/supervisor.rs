@@ -185,6 +185,8 @@ pub enum UnloadMode {
     Wait,
     /// Take the types away and leave the runs to themselves.
     Abandon,
+    /// End its process, and the runs with it: they are interrupted.
+    Kill,
 }
 
 impl Supervisor {

@@ -25,7 +25,7 @@ pub enum Placement {
 
 impl Placement {
     /// All that this build knows.
-    pub const ALL: [Self; 1] = [Self::InProcess];
+    pub const ALL: [Self; 2] = [Self::Runner, Self::InProcess];
 
     /// What a plugin's settings file says to be placed so; `runner` is what it is without saying.
     fn line(self) -> Option<&'static str> {

@@ -13,7 +13,7 @@ struct Hosted {
 }
 
 fn hosted() -> Hosted {
-    let site = Site::with(Placement::InProcess, &["fx_witness"]);
+    let site = Site::with(Placement::Runner, &["fx_witness"]);
     let host = HostProcess::start(&site);
     let args = json!({"witness": site.witness("lines").path()}).to_string();
     Hosted { site, host, args }
@@ -149,7 +149,7 @@ fn verbs_that_an_events_state_does_not_allow() {
 
 #[test]
 fn no_host_is_exit_code_three() {
-    let site = Site::new(Placement::InProcess);
+    let site = Site::new(Placement::Runner);
     let said = site.sexton(&["event", "list"]).exits(3);
     assert!(said.stderr.contains("HST004"), "{said}");
     site.sexton(&["schedule", "preview", "0 2 * * *", "--output", "json"]).fine();

@@ -26,7 +26,7 @@ fn still_serves(site: &Site, host: &mut HostProcess) {
 
 #[test]
 fn files_that_are_no_usable_library() {
-    let site = Site::with(Placement::InProcess, &["fx_witness"]);
+    let site = Site::with(Placement::Runner, &["fx_witness"]);
     let mut host = HostProcess::start(&site);
     let good = Build::of("fx_witness");
     let before = types(&site);
@@ -62,7 +62,7 @@ fn files_that_are_no_usable_library() {
 
 #[test]
 fn a_file_that_others_may_write_is_refused_with_the_remedy() {
-    let site = Site::with(Placement::InProcess, &["fx_witness"]);
+    let site = Site::with(Placement::Runner, &["fx_witness"]);
     let mut host = HostProcess::start(&site);
     let file = site.plugins.file("shell");
     let build = Build::of("shell");
@@ -149,7 +149,7 @@ fn load_order_never_decides_who_owns_a_type() {
 
 #[test]
 fn two_files_of_one_plugin_name_are_both_named() {
-    let site = Site::with(Placement::InProcess, &["fx_witness"]);
+    let site = Site::with(Placement::Runner, &["fx_witness"]);
     let mut host = HostProcess::start(&site);
     let good = Build::of("fx_witness");
     let second = site.plugins.file("zz_second");
@@ -213,7 +213,7 @@ fn as_root_only_roots_files_are_accepted() {
         println!("not run: needs root");
         return;
     }
-    let site = Site::new(Placement::InProcess);
+    let site = Site::new(Placement::Runner);
     let _host = HostProcess::start(&site);
     let aside = site.plugins.beside(&Build::of("fx_witness"));
     std::os::unix::fs::chown(&aside, Some(65_534), None).expect("root may give files away");

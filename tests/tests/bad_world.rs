@@ -9,7 +9,7 @@ use std::process::Command;
 
 #[test]
 fn a_second_host_on_the_store_is_refused() {
-    let site = Site::new(Placement::InProcess);
+    let site = Site::new(Placement::Runner);
     let mut first = HostProcess::start(&site);
     let other_socket = site.path().join("other.sock");
     let said = HostProcess::refused(&site, |command| {
@@ -27,9 +27,9 @@ fn a_second_host_on_the_store_is_refused() {
 
 #[test]
 fn a_socket_in_use_is_refused_and_a_left_over_one_is_not() {
-    let site = Site::new(Placement::InProcess);
+    let site = Site::new(Placement::Runner);
     let mut first = HostProcess::start(&site);
-    let rival = Site::new(Placement::InProcess);
+    let rival = Site::new(Placement::Runner);
     let said = HostProcess::refused(&rival, |command| {
         command.arg("--socket").arg(site.socket());
     });
@@ -44,7 +44,7 @@ fn a_socket_in_use_is_refused_and_a_left_over_one_is_not() {
 
 #[test]
 fn state_directory_and_socket_are_ours_alone() {
-    let site = Site::new(Placement::InProcess);
+    let site = Site::new(Placement::Runner);
     let _host = HostProcess::start(&site);
     let mode = |path: &std::path::Path| std::fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
     assert_eq!((mode(&site.state()), mode(&site.socket())), (0o700, 0o600));
@@ -53,13 +53,13 @@ fn state_directory_and_socket_are_ours_alone() {
 #[test]
 fn a_state_directory_that_cannot_be_written() {
     if !am_root() {
-        let site = Site::new(Placement::InProcess);
+        let site = Site::new(Placement::Runner);
         std::fs::set_permissions(site.state(), std::fs::Permissions::from_mode(0o500)).expect("ours");
         let _ = HostProcess::refused(&site, |_| {}).refused("HST001");
         return;
     }
     // Root can write everywhere: run it as nobody.
-    let site = Site::new(Placement::InProcess);
+    let site = Site::new(Placement::Runner);
     std::fs::set_permissions(site.path(), std::fs::Permissions::from_mode(0o755)).expect("ours");
     std::fs::set_permissions(site.state(), std::fs::Permissions::from_mode(0o755)).expect("ours");
     let binary = site.path().join("sexton");
@@ -74,7 +74,7 @@ fn a_state_directory_that_cannot_be_written() {
 
 #[test]
 fn tcp_is_refused_until_there_is_access_control() {
-    let site = Site::new(Placement::InProcess);
+    let site = Site::new(Placement::Runner);
     let said = HostProcess::refused(&site, |command| {
         command.args(["--listen", "127.0.0.1:0"]);
     });
@@ -89,7 +89,7 @@ struct Small {
 impl Small {
     /// None if this machine does not let us mount.
     fn mount(kib: u32) -> Option<Self> {
-        let site = Site::new(Placement::InProcess);
+        let site = Site::new(Placement::Runner);
         let mounted =
             Command::new("mount").args(["-t", "tmpfs", "-o", &format!("size={kib}k,mode=700"), "tmpfs"]).arg(site.state()).status();
         mounted.is_ok_and(|status| status.success()).then_some(Self { site })

@@ -59,7 +59,7 @@ fn has_all(value: &Value, names: &[&str]) {
 
 #[test]
 fn every_way_to_say_when_is_taken_back_as_json() {
-    let site = Site::new(Placement::InProcess);
+    let site = Site::new(Placement::Runner);
     let _host = HostProcess::start(&site);
     for (flags, schedule) in [
         (&["--at", "2099-12-24T18:00:00+01:00"][..], json!({"once": "2099-12-24T17:00:00Z"})),
@@ -81,7 +81,7 @@ fn every_way_to_say_when_is_taken_back_as_json() {
 
 #[test]
 fn every_writable_field_comes_back() {
-    let site = Site::with(Placement::InProcess, &["fx_witness"]);
+    let site = Site::with(Placement::Runner, &["fx_witness"]);
     let _host = HostProcess::start(&site);
     let args = r#"{"witness": "/tmp/x",  "size": 10000000000000001}"#;
     let file = site.path().join("args.json");
@@ -124,7 +124,7 @@ fn every_writable_field_comes_back() {
 
 #[test]
 fn lists_speak_json_ndjson_and_tables() {
-    let site = Site::with(Placement::InProcess, &["fx_witness"]);
+    let site = Site::with(Placement::Runner, &["fx_witness"]);
     let _host = HostProcess::start(&site);
     let id = site.schedule(&json!({"event_type": "sexton.noop", "schedule": {"once": in_millis(0)}}));
     has_all(&site.run_of(&id), &RUN);
@@ -147,7 +147,7 @@ fn lists_speak_json_ndjson_and_tables() {
 
 #[test]
 fn the_socket_is_found_by_flag_and_environment() {
-    let site = Site::new(Placement::InProcess);
+    let site = Site::new(Placement::Runner);
     let _host = HostProcess::start(&site);
     let mut command = std::process::Command::new(sexton_tests::binary());
     command.args(["status", "--output", "json"]).env("SEXTON_HOST", site.socket());
@@ -160,7 +160,7 @@ fn the_socket_is_found_by_flag_and_environment() {
 
 #[test]
 fn previews_need_no_host() {
-    let site = Site::new(Placement::InProcess);
+    let site = Site::new(Placement::Runner);
     let preview = |arguments: &[&str]| site.sexton(&[&["schedule", "preview"], arguments, &["--output", "json"]].concat()).fine().json();
     let cron = preview(&["0 2 * * *", "--tz", "Europe/Paris", "--after", "2026-10-24T12:00:00Z", "-n", "3"]);
     // The night of the 25th has two times two o'clock: the first is taken, in summer time.
@@ -173,7 +173,7 @@ fn previews_need_no_host() {
 
 #[test]
 fn verbs_on_events_do_what_they_say() {
-    let site = Site::new(Placement::InProcess);
+    let site = Site::new(Placement::Runner);
     let _host = HostProcess::start(&site);
     let id = site.schedule(&json!({"event_type": "sexton.noop", "schedule": {"every": "1h"}}));
     let verb = |verb: &str, more: &[&str]| site.sexton(&[&["event", verb, &id, "--output", "json"], more].concat()).fine().json();

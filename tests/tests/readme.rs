@@ -48,7 +48,7 @@ fn from_page(page: &str) {
     let event_type = quoted_after(&source, "#[scheduled_event(").to_owned();
     let library = build(&text, &source);
 
-    let site = Site::new(Placement::InProcess);
+    let site = Site::new(Placement::Runner);
     let _host = HostProcess::start(&site);
     site.plugins.put("mine", &library, Way::Copy);
     until("its type is served", SOON, || {

@@ -3,8 +3,10 @@
 //! Not a log and not fsynced: it outlives the process, not the machine (a slot carries the boot it belongs to). What must hold: a slot is
 //! whole or free at every instant (its state word is written last), freeing costs no system call, and one process has the record at a time.
 
+mod crash_note;
 mod form;
 
+use crate::runner::post_mortem;
 use form::{HEADER_SIZE, SLOT_SIZE, State};
 use memmap2::MmapRaw;
 use parking_lot::Mutex;
@@ -66,6 +68,17 @@ pub struct Left {
     pub slots: Vec<Slot>,
     /// The record belongs to an earlier boot of the machine, or was unreadable: nothing can be said of what had started.
     pub of_another_boot: bool,
+    /// How the host itself died, if it could say so.
+    pub host_death: Option<HostDeath>,
+}
+
+/// The death of a host process by code placed `in-process`, or by a fault of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostDeath {
+    /// For people: `signal 11 (SIGSEGV)`.
+    pub cause: String,
+    /// The generation whose code the thread was in; none if it was in no plugin's.
+    pub generation: Option<i64>,
 }
 
 impl FlightFile {
@@ -107,6 +120,7 @@ impl FlightFile {
             record.state(index).store(State::Free as u32, Ordering::Release);
         }
         form::write_header(&record.map, capacity, &boot);
+        crash_note::listen(record.map.as_mut_ptr());
         Ok(record)
     }
 }
@@ -168,7 +182,21 @@ fn left_of(file: &mut File, boot: &str) -> io::Result<Left> {
     let mut bytes = Vec::new();
     file.take(READ_MAX).read_to_end(&mut bytes)?;
     let slots = if size > READ_MAX { None } else { form::read(&bytes, boot) };
-    Ok(slots.map_or_else(|| Left { slots: Vec::new(), of_another_boot: true }, |slots| Left { slots, of_another_boot: false }))
+    let Some(slots) = slots else { return Ok(Left { of_another_boot: true, ..Left::default() }) };
+    let host_death = form::read_note(&bytes).map(|(how, generation)| HostDeath {
+        cause: match i32::try_from(how) {
+            Ok(signal) if how != crash_note::EXIT => format!("signal {signal} ({})", post_mortem::name(signal)),
+            _ => "`exit` was called".to_owned(),
+        },
+        generation: Some(generation).filter(|g| *g != 0),
+    });
+    Ok(Left { slots, of_another_boot: false, host_death })
+}
+
+impl Drop for FlightRecord {
+    fn drop(&mut self) {
+        crash_note::forget(self.map.as_mut_ptr());
+    }
 }
 
 #[cfg(test)]

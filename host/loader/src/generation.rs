@@ -108,6 +108,11 @@ impl Shared {
         true
     }
 
+    /// Its process lives for it alone.
+    fn ends_with_its_process(&self) -> bool {
+        matches!(*self.reports.lock(), Some(Sink::Wire(_)))
+    }
+
     fn is_active(&self) -> bool {
         self.active.load(Ordering::Acquire)
     }

@@ -11,7 +11,7 @@ pub mod frame;
 pub(crate) mod last_words;
 mod near;
 mod output;
-mod post_mortem;
+pub(crate) mod post_mortem;
 mod spawn;
 mod usage;
 mod warden;

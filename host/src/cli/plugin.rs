@@ -70,6 +70,9 @@ pub struct Unload {
     /// Take the types away at once and leave the runs to themselves
     #[arg(long)]
     pub abandon: bool,
+    /// End its process at once, and the runs with it: they are interrupted
+    #[arg(long, conflicts_with = "abandon")]
+    pub kill: bool,
     /// Do not ask
     #[arg(long, short)]
     pub yes: bool,
@@ -153,7 +156,8 @@ impl Unload {
         if !self.yes && std::io::stdin().is_terminal() && door.format == Format::Table && !self.agreed(&client)? {
             return Err(Failure::Failed(Refusal::new("INP016", Blame::Input, "nothing was unloaded").remedy("answer `y`, or say `--yes`")));
         }
-        let body = json!({"abandon": self.abandon, "wait_ms": wait.map(|w| u64::try_from(w.as_millis()).unwrap_or(u64::MAX))});
+        let body =
+            json!({"abandon": self.abandon, "kill": self.kill, "wait_ms": wait.map(|w| u64::try_from(w.as_millis()).unwrap_or(u64::MAX))});
         let answer = client.post(&at(&self.name, "/unload"), &body)?;
         door.answer(&answer, |p| {
             let left = p["unresolved_events"].as_i64().unwrap_or(0);
@@ -168,7 +172,11 @@ impl Unload {
         let open = client.get("/api/v1/event-types")?;
         let owned = open["items"].as_array().into_iter().flatten().filter(|t| t["owner"] == plugin["name"]);
         let events: i64 = owned.filter_map(|t| t["open_events"].as_i64()).sum();
-        let doing = if self.abandon { "are left to themselves" } else { "are waited for" };
+        let doing = match (self.abandon, self.kill) {
+            (true, _) => "are left to themselves",
+            (_, true) => "are killed, interrupted, and run again when somebody serves them",
+            _ => "are waited for",
+        };
         let (types, runs) = (plugin["event_types"].as_array().map_or(0, Vec::len), text(&plugin, "in_flight"));
         output::note(&format!(
             "{} serves {types} event types; {runs} runs under way {doing}; {events} open events become unresolved and wait.",

@@ -7,14 +7,14 @@ use crate::engine::Ground;
 use crate::problem;
 use chrono::DateTime;
 use sexton_core::{EventId, OccurrenceId, Refusal};
-use sexton_loader::flight::Slot;
+use sexton_loader::flight::{HostDeath, Slot};
 use sexton_store::rows::Aborted;
 
 /// Resolves every claim of earlier lives; says in one line what was found and what became of it.
 pub fn recover(ground: &Ground) -> Result<(), Refusal> {
     // Of another boot, or unreadable: nothing can be said of what had started, so all of it is given back, attempts unspent.
     let slots: &[Slot] = if ground.left.of_another_boot { &[] } else { &ground.left.slots };
-    let aborted: Vec<Aborted> = slots.iter().map(aborted).collect();
+    let aborted: Vec<Aborted> = slots.iter().map(|slot| aborted(slot, ground.left.host_death.as_ref())).collect();
     let answer = ground.store.recover(&ground.lease, &aborted, clock::now());
     let (interrupted, given_back) = answer.map_err(|e| problem::from_store(&e))?;
     if ground.lease.stale_claims > 0 || !slots.is_empty() {
@@ -25,7 +25,8 @@ pub fn recover(ground: &Ground) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn aborted(slot: &Slot) -> Aborted {
+fn aborted(slot: &Slot, death: Option<&HostDeath>) -> Aborted {
+    let cause = death.map_or_else(|| "the host ended".to_owned(), |d| format!("the host died: {}", d.cause));
     Aborted {
         occurrence: OccurrenceId { event: EventId(slot.event), n: slot.n },
         token: slot.token,
@@ -35,6 +36,6 @@ fn aborted(slot: &Slot) -> Aborted {
         generation: slot.generation,
         digest: slot.digest.clone(),
         placement: slot.placement.clone(),
-        cause: "the host ended".to_owned(),
+        cause,
     }
 }

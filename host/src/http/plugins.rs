@@ -82,6 +82,7 @@ pub async fn load(State(rooms): State<Shared>, ConnectInfo(peer): ConnectInfo<Pe
 #[serde(deny_unknown_fields, default)]
 struct Unload {
     abandon: bool,
+    kill: bool,
     wait_ms: Option<u64>,
 }
 
@@ -93,7 +94,12 @@ pub async fn unload(
     body: Raw,
 ) -> Answer<Shown> {
     let unload: Unload = reading::object(&reading::text(body)?)?;
-    let mode = if unload.abandon { UnloadMode::Abandon } else { UnloadMode::Wait };
+    let mode = match (unload.abandon, unload.kill) {
+        (false, false) => UnloadMode::Wait,
+        (true, false) => UnloadMode::Abandon,
+        (false, true) => UnloadMode::Kill,
+        (true, true) => return Err(No(Refusal::new("INP016", Blame::Input, "say either `abandon` or `kill`"))),
+    };
     let wait = unload.wait_ms.map_or(rooms.facts.unload_wait, Duration::from_millis);
     let plugin = blocking(move || rooms.supervisor.unload(&name, mode, wait, &peer.actor())).await?;
     ok(shown(plugin))

@@ -12,7 +12,7 @@ use crate::registry::Placement;
 use chrono::Utc;
 use serde_json::json;
 use sexton_core::{Blame, Refusal};
-use sexton_loader::seam::{Farewell, Memory, Order};
+use sexton_loader::seam::{DeathKind, Farewell, Killing, Memory, Order};
 use sexton_store::rows::Actor;
 use std::collections::BTreeSet;
 use std::time::Instant;
@@ -33,6 +33,7 @@ impl Keeper {
             served: true,
             since: Instant::now(),
             unloading: false,
+            overdue: None,
         };
         self.drain(serving.generation, retiring);
     }
@@ -57,9 +58,29 @@ impl Keeper {
 
     /// Nothing runs in it any more.
     pub(super) fn quiescent(&mut self, generation: i64) {
+        let overdue = Instant::now() + self.limits.unload;
         let Some(retiring) = self.retiring.get_mut(&generation) else { return };
+        retiring.overdue.get_or_insert(overdue);
         if !std::mem::replace(&mut retiring.unloading, true) && retiring.orders.send(Order::Unload).is_err() {
             self.gone(generation, &without_farewell());
+        }
+    }
+
+    /// Gives up on those whose `unload` takes too long: a process is ended, threads of the host are left behind and named.
+    pub(super) fn end_overdue_unloads(&mut self, now: Instant) {
+        let overdue: Vec<i64> = self.retiring.iter().filter(|(_, r)| r.overdue.is_some_and(|at| at <= now)).map(|(n, _)| *n).collect();
+        for generation in overdue {
+            let Some(retiring) = self.retiring.get_mut(&generation) else { continue };
+            retiring.overdue = None;
+            let why = format!("deadline: `unload` has not returned within {:?}", self.limits.unload);
+            tracing::warn!(plugin = retiring.plugin, generation, "{why}");
+            if retiring.placement == Placement::Runner || generation < 0 {
+                // If it is gone already, it says so itself.
+                let _gone = retiring.orders.send(Order::Kill(Killing { kind: DeathKind::Deadline, why, run: None }));
+            } else {
+                let why = "`unload` has not returned; its code stays until the host is restarted".to_owned();
+                self.gone(generation, &Farewell { memory: Memory::Lingering { why }, unload: None, death: None });
+            }
         }
     }
 
@@ -124,6 +145,7 @@ impl Keeper {
             served: true,
             since: Instant::now(),
             unloading: true,
+            overdue: None,
         };
         self.bury(generation, retiring, farewell);
     }
@@ -249,6 +271,7 @@ fn unserved(attempt: &Attempt, unloading: bool) -> Retiring {
         served: false,
         since: Instant::now(),
         unloading,
+        overdue: None,
     }
 }
 

@@ -12,7 +12,7 @@ use crate::watcher::Doorbell;
 use chrono::Utc;
 use serde_json::Value;
 use sexton_core::{Blame, Refusal, TypeId};
-use sexton_loader::seam::{Report, Stamped};
+use sexton_loader::seam::{DeathKind, Killing, Order, Report, Stamped};
 use sexton_store::rows::{Actor, AuditLine, Decision, TypeRow};
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
@@ -22,6 +22,8 @@ use std::time::{Duration, Instant};
 
 /// Between two looks whether an unload's runs have ended.
 const POLL: Duration = Duration::from_millis(20);
+/// What is killed at the host's end has so long to be gone.
+const LAST_MOMENT: Duration = Duration::from_secs(1);
 
 /// The one owner of everything about plugins.
 pub struct Keeper {
@@ -149,6 +151,7 @@ impl Keeper {
             self.look(now);
         }
         self.end_overdue_loads(now);
+        self.end_overdue_unloads(now);
         self.step_restarts(now);
         self.step_unloads(now);
         self.retry_deferred();
@@ -164,7 +167,8 @@ impl Keeper {
         let verbs = self.deferred.iter().filter_map(|v| v.expires);
         let poll = (!self.unloads.is_empty()).then(|| Instant::now() + POLL);
         let restarts = self.plugins.values().filter_map(|p| p.restart.as_ref()).map(|r| r.at);
-        loads.chain(verbs).chain(poll).chain(restarts).fold(self.next_look, Instant::min)
+        let unloads = self.retiring.values().filter_map(|r| r.overdue);
+        loads.chain(unloads).chain(verbs).chain(poll).chain(restarts).fold(self.next_look, Instant::min)
     }
 
     /// Once nothing of the start is under way any more, whoever waits for it goes on.
@@ -300,11 +304,27 @@ impl Keeper {
             }
         }
         self.swap();
-        self.phase = Phase::Stopping { deadline: Instant::now() + grace, reply };
+        self.phase = Phase::Stopping { deadline: Instant::now() + grace, killed: false, reply };
+    }
+
+    /// Processes that have not ended within the grace are killed, and get a moment for it.
+    fn kill_at_the_end(&mut self) {
+        let Phase::Stopping { deadline, killed, .. } = &mut self.phase else { return };
+        if *killed || Instant::now() < *deadline || self.retiring.is_empty() {
+            return;
+        }
+        *killed = true;
+        *deadline = Instant::now() + LAST_MOMENT;
+        for left in self.retiring.values() {
+            let killing = Killing { kind: DeathKind::HostEnds, why: "the host ends".to_owned(), run: None };
+            // If it is gone already, it says so itself.
+            let _gone = left.orders.send(Order::Kill(killing));
+        }
     }
 
     fn stopped(&mut self) -> bool {
-        let Phase::Stopping { deadline, reply } = &self.phase else { return false };
+        self.kill_at_the_end();
+        let Phase::Stopping { deadline, reply, .. } = &self.phase else { return false };
         let over = self.retiring.is_empty() || Instant::now() >= *deadline;
         if over {
             for (generation, left) in &self.retiring {

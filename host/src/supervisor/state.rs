@@ -29,6 +29,8 @@ pub type Answer = Result<PluginView, Refusal>;
 pub struct Limits {
     /// For a plugin's `load`.
     pub load: Duration,
+    /// For a plugin's `unload`, and for its process to end.
+    pub unload: Duration,
     /// Between two looks at the directory that nobody rang for.
     pub rescan: Duration,
     /// For files that are still being written when the host starts.
@@ -49,6 +51,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             load: Duration::from_secs(10),
+            unload: Duration::from_secs(10),
             rescan: Duration::from_secs(1),
             start_settle: Duration::from_secs(3),
             verb: Duration::from_secs(15),
@@ -292,6 +295,8 @@ pub struct Retiring {
     pub since: Instant,
     /// Told to unload already.
     pub unloading: bool,
+    /// When its `unload` has taken too long; set when it is told to.
+    pub overdue: Option<Instant>,
 }
 
 /// An unload that waits: first for runs, then for the generation's end.
@@ -303,8 +308,8 @@ pub struct Unloading {
     pub generation: i64,
     /// How far it has come.
     pub stage: Stage,
-    /// Runs under way are left to themselves.
-    pub abandon: bool,
+    /// What of runs under way.
+    pub mode: UnloadMode,
     /// Who asked.
     pub asker: Asker,
 }
@@ -332,6 +337,8 @@ pub enum Phase {
     Stopping {
         /// When it gives up.
         deadline: Instant,
+        /// What would not end was killed already.
+        killed: bool,
         /// Told at the end.
         reply: Sender<()>,
     },

@@ -6,9 +6,11 @@
 use super::keeper::Keeper;
 use super::state::{Asker, Stage, Unloading};
 use super::{UnloadMode, verbs};
+use crate::registry::Placement;
 use chrono::Utc;
 use serde_json::json;
 use sexton_core::{Blame, Refusal};
+use sexton_loader::seam::{DeathKind, Killing, Order};
 use sexton_store::rows::{Decision, Verdict};
 use std::time::{Duration, Instant};
 
@@ -23,13 +25,17 @@ impl Keeper {
         let Some(generation) = self.plugins.get(name).and_then(|p| p.active.as_ref()).map(|a| a.serving.generation) else {
             return self.unload_idle(name, asker);
         };
+        let here = self.plugins.get(name).and_then(|p| p.active.as_ref()).is_some_and(|a| a.serving.placement == Placement::InProcess);
+        if here && mode == UnloadMode::Kill {
+            return self.answer(asker, Err(threads_cannot_be_killed(name)));
+        }
         if let Some(plugin) = self.plugins.get_mut(name) {
             plugin.withdrawn = true;
         }
         self.swap();
-        let patience = if mode == UnloadMode::Abandon { Duration::ZERO } else { wait };
+        let patience = if mode == UnloadMode::Wait { wait } else { Duration::ZERO };
         let stage = Stage::Runs(Instant::now() + patience);
-        let unloading = Unloading { plugin: name.to_owned(), generation, stage, abandon: mode == UnloadMode::Abandon, asker };
+        let unloading = Unloading { plugin: name.to_owned(), generation, stage, mode, asker };
         self.unloads.push(unloading);
         self.step_unloads(Instant::now());
     }
@@ -63,7 +69,7 @@ impl Keeper {
             .filter(|run| run.plugin == unloading.plugin)
             .map(|run| format!("{} ({}, since {})", run.occurrence, run.event_type, run.started_at.format("%H:%M:%S UTC")))
             .collect();
-        if held.is_empty() || unloading.abandon {
+        if held.is_empty() || unloading.mode != UnloadMode::Wait {
             self.conclude(unloading, now);
         } else if now >= until {
             self.put_back(&unloading.plugin);
@@ -90,13 +96,20 @@ impl Keeper {
                 "generation": unloading.generation,
                 "digest_from": active.serving.digest,
                 "types_removed": active.types,
-                "abandon": unloading.abandon,
+                "abandon": unloading.mode == UnloadMode::Abandon,
+                "kill": unloading.mode == UnloadMode::Kill,
             });
             self.audit(&unloading.asker.by, "plugin.unload", &name, detail);
+            let orders = active.serving.orders.clone();
             self.retire(&name, active);
+            if unloading.mode == UnloadMode::Kill {
+                let why = format!("killed: {} unloaded the plugin with its runs", unloading.asker.by.0);
+                // If it is gone already, it says so itself.
+                let _gone = orders.send(Order::Kill(Killing { kind: DeathKind::Killed, why, run: None }));
+            }
         }
         self.swap();
-        if unloading.abandon {
+        if unloading.mode == UnloadMode::Abandon {
             return self.answer_with_view(unloading.asker, &name);
         }
         unloading.stage = Stage::Farewell(now + FAREWELL);
@@ -123,6 +136,17 @@ impl Keeper {
     }
 }
 
+fn threads_cannot_be_killed(plugin: &str) -> Refusal {
+    Refusal::new(
+        "PLG052",
+        Blame::Input,
+        format!("plugin `{plugin}` runs in the host's own process: its runs cannot be killed without the host"),
+    )
+    .expected("a plugin with placement `runner`")
+    .found("placement `in-process`")
+    .remedy(format!("unload it with `--abandon`, or place it in a process first: `sexton plugin place {plugin} runner`"))
+}
+
 fn still_running(plugin: &str, held: &[String]) -> Refusal {
     let mut named = held.iter().take(NAMED_MAX).cloned().collect::<Vec<_>>().join(", ");
     if held.len() > NAMED_MAX {
@@ -133,5 +157,5 @@ fn still_running(plugin: &str, held: &[String]) -> Refusal {
     Refusal::new("PLG035", Blame::Plugin, format!("plugin `{plugin}` was not unloaded and serves as before: {runs} still under way"))
         .expected("no run of it under way within the time given")
         .found(named)
-        .remedy("wait longer, stop them with `sexton run cancel`, or unload with `--abandon` to leave them to themselves")
+        .remedy("wait longer, stop them with `sexton run cancel`, unload with `--abandon` to leave them to themselves, or with `--kill` to end its process")
 }

@@ -9,6 +9,7 @@ use super::listing;
 use super::looks::{settings_of, stem};
 use super::reconcile::Cause;
 use super::state::{Asker, Verb, What};
+use crate::problem;
 use sexton_core::{Blame, Refusal};
 use sexton_loader::shown::shown;
 use std::path::{Path, PathBuf};
@@ -56,6 +57,9 @@ impl Keeper {
                 self.answer(asker, Err(refused.unwrap_or_else(|| no_such(&name))));
             }
             (What::Release(_), Target::Plugin(name, path)) => {
+                if let Err(e) = self.ground.store.forgive_crashes(&name) {
+                    return self.answer(asker, Err(problem::from_store(&e)));
+                }
                 if self.plugins.get(&name).is_none_or(|p| p.decision.is_none()) {
                     return self.answer_with_view(asker, &name);
                 }

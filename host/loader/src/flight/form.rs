@@ -6,17 +6,20 @@
 use super::Slot;
 use memmap2::MmapRaw;
 
-pub(super) const HEADER_SIZE: usize = 64;
+pub(super) const HEADER_SIZE: usize = 128;
 pub(super) const SLOT_SIZE: usize = 256;
 
 const MAGIC: &[u8; 8] = b"SXFLIGHT";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const BOOT_SIZE: usize = 40;
 
 // Within the header: magic, version, capacity, boot.
 const AT_VERSION: usize = 8;
 const AT_CAPACITY: usize = 12;
 const AT_BOOT: usize = 16;
+/// How a dying host died, and in the code of which generation.
+pub(super) const AT_NOTE: usize = 64;
+pub(super) const AT_NOTE_OF: usize = 72;
 
 // Within a slot; the state word comes first and is written last.
 const AT_ATTEMPT: usize = 4;
@@ -76,6 +79,12 @@ pub(super) fn read(bytes: &[u8], boot: &str) -> Option<Vec<Slot>> {
     }
     let occupied = slots.chunks_exact(SLOT_SIZE).filter(|s| u32_at(s, 0) == Some(State::Occupied as u32));
     occupied.map(read_slot).collect()
+}
+
+/// The note in a record that [`read`] understood: how, and in whose code.
+pub(super) fn read_note(bytes: &[u8]) -> Option<(u32, i64)> {
+    let how = u32_at(bytes, AT_NOTE).filter(|how| *how != 0)?;
+    Some((how, i64::from_ne_bytes(bytes.get(AT_NOTE_OF..AT_NOTE_OF + 8)?.try_into().ok()?)))
 }
 
 fn read_slot(bytes: &[u8]) -> Option<Slot> {

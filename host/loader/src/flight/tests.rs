@@ -89,7 +89,7 @@ fn a_record_that_says_nothing_of_this_boot() {
             file.write_all_at(b"1", 19).expect("written");
         }
         let left = open(&path, 2).expect("opened").1;
-        assert_eq!(left, Left { slots: vec![], of_another_boot: true }, "{what}");
+        assert_eq!(left, Left { slots: vec![], of_another_boot: true, host_death: None }, "{what}");
     }
     assert!(open(&path, 0).is_err() && open(&path, CAPACITY_MAX + 1).is_err());
 }

@@ -132,6 +132,12 @@ fn finish(shared: &Arc<Shared>, image: Option<Image>, unload: Option<EntryFailur
         std::mem::take(&mut board.handles)
     };
     shared.work.notify_all();
+    if shared.ends_with_its_process() {
+        // Nothing is joined and nothing closed: destructors and exit handlers of the plugin could hold up what the end of the process does anyway.
+        std::mem::forget(image);
+        shared.farewell(Farewell { memory: Memory::Unmapped, unload, death: None });
+        return;
+    }
     // A failed start drops the closure, and with it everything that it holds: the image's drop closes it, which must not be on this
     // thread. So the image stays outside until the thread is there.
     let parcel = Arc::new(parking_lot::Mutex::new(Some((image, handles, unload))));

@@ -80,9 +80,9 @@ fn run_one(shared: &Shared, root: PluginRoot_Ref, order: RunOrder) {
         match serde_json::to_vec(&order) {
             Ok(bytes) => {
                 shared.report(Report::Started { run, at: started_at });
-                last_words::entered(run);
+                last_words::entered(run, shared.generation);
                 let reply = understood(run, &root.run()(RSlice::from_slice(&bytes)));
-                last_words::entered(0);
+                last_words::entered(0, 0);
                 reply
             }
             Err(error) => failed(run, format!("the order cannot be written as JSON: {error}")),

@@ -19,6 +19,8 @@ const ALTERNATE: usize = 64 << 10;
 thread_local! {
     /// The run whose job this thread is inside of; 0 = none.
     static RUN: Cell<u64> = const { Cell::new(0) };
+    /// The generation whose code it is inside of; 0 = none.
+    static GENERATION: Cell<i64> = const { Cell::new(0) };
 }
 
 /// Set in a runner: a host's own end is nobody's last words.
@@ -40,9 +42,15 @@ pub(super) struct LastWords {
     pub run: u64,
 }
 
-/// Says which run this thread is inside of; 0 when it has left.
-pub(crate) fn entered(run: u64) {
+/// Says which run of which generation this thread is inside of; zeros when it has left.
+pub(crate) fn entered(run: u64, generation: i64) {
     let _ending = RUN.try_with(|r| r.set(run));
+    let _ending = GENERATION.try_with(|g| g.set(generation));
+}
+
+/// The generation whose code the calling thread is inside of; 0 = none.
+pub(crate) fn generation() -> i64 {
+    GENERATION.try_with(Cell::get).unwrap_or_default()
 }
 
 /// From now on a deadly signal, and `exit`, leave their line. Called once, in a runner, before the plugin is opened.

@@ -78,7 +78,8 @@ fn quoted(line: &str) -> String {
     crate::shown::one_line(&cut)
 }
 
-fn name(signal: i32) -> &'static str {
+/// As people know it.
+pub(crate) fn name(signal: i32) -> &'static str {
     match signal {
         libc::SIGSEGV => "SIGSEGV",
         libc::SIGABRT => "SIGABRT",

@@ -61,6 +61,7 @@ fn the_copy_of_an_image_that_lingers_stays() {
         let copy = generations.join(format!("fx-first.{generation}.abc.so"));
         fs::write(&copy, "code").expect("written");
         let retiring = Retiring {
+            overdue: None,
             placement: crate::registry::Placement::Runner,
             plugin: "fx-first".to_owned(),
             digest: "abc".to_owned(),
