@@ -14,6 +14,8 @@ use crate::wire::{Retry, StandingEvent, TypeOffer};
 use serde::Serialize;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+/// Faults that a refusal names; the others are counted.
+const FAULTS_TOLD: usize = 10;
 /// Most registrations of one wrapper.
 const REGISTRATIONS_MAX: usize = 4_096;
 
@@ -177,7 +179,14 @@ impl ScheduledEventRegistryWrapper {
     /// Whether every registration so far was in order and in time.
     pub(crate) fn check_faults(&self) -> Result<(), PluginError> {
         let inner = self.inner();
-        if inner.faults.is_empty() { Ok(()) } else { Err(PluginError::new(inner.faults.join("; "))) }
+        if inner.faults.is_empty() {
+            return Ok(());
+        }
+        let mut told = inner.faults.iter().take(FAULTS_TOLD).cloned().collect::<Vec<_>>().join("; ");
+        if inner.faults.len() > FAULTS_TOLD {
+            told.push_str(&format!("; and {} more", inner.faults.len() - FAULTS_TOLD));
+        }
+        Err(PluginError::new(told))
     }
 
     /// The type of any registration.

@@ -148,7 +148,7 @@ fn a_poisonous_occurrence_becomes_a_dead_letter_and_a_crashing_build_is_quaranti
         let _ids = site.schedule_all(&more);
     }
     let plugin = site.until_plugin("fx-hostile", "quarantined");
-    assert_eq!(plugin["digest"], build.digest.as_str(), "{plugin}");
+    assert_eq!(plugin["decision"]["digest"], build.digest.as_str(), "{plugin}");
     assert!(plugin["unresolved_events"].as_i64().is_some_and(|n| n >= 0), "{plugin}");
 
     // Neither the watcher nor a reload brings it back; an operator's release does.
@@ -184,5 +184,5 @@ fn a_quarantine_outlives_the_host() {
     assert!(host.stop().success());
     let _host = HostProcess::start(&site);
     let plugin = site.until_plugin("fx-hostile", "quarantined");
-    assert_eq!(plugin["digest"], build.digest.as_str(), "{plugin}");
+    assert_eq!(plugin["decision"]["digest"], build.digest.as_str(), "{plugin}");
 }

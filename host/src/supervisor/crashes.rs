@@ -17,8 +17,9 @@ use std::time::{Duration, Instant};
 
 /// Crashes count together for so long.
 const WINDOW: TimeDelta = TimeDelta::minutes(10);
-/// So many within the window, and the digest is quarantined.
-pub const CRASHES_MAX: usize = 5;
+/// So many within the window, and the digest is quarantined. More than one poisonous occurrence can cause by itself
+/// (`sexton_core::decide::POISON_INTERRUPTIONS`): its dead letter must not take the plugin along.
+pub const CRASHES_MAX: usize = 10;
 /// Before the second, third … start after a crash. The first is at once: most crashes are the only one.
 const BACKOFF: [Duration; 5] =
     [Duration::ZERO, Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4)];

@@ -8,6 +8,7 @@ use super::snapshot::{self, Served};
 use super::state::{Answer, Asker, Attempt, File, Limits, Message, Phase, Plugin, Retiring, Unloading, Verb};
 use super::{Ground, Shared, sweep};
 use crate::problem;
+use crate::registry::Placement;
 use crate::watcher::Doorbell;
 use chrono::Utc;
 use serde_json::Value;
@@ -160,8 +161,8 @@ impl Keeper {
 
     /// When something is to be done even if no message comes.
     fn next_due(&self) -> Instant {
-        if let Phase::Stopping { deadline, .. } = &self.phase {
-            return *deadline;
+        if let Phase::Stopping { soon, deadline, .. } = &self.phase {
+            return if *soon > Instant::now() { *soon } else { *deadline };
         }
         let loads = self.attempts.values().filter(|a| a.offered.is_none()).map(|a| a.deadline);
         let verbs = self.deferred.iter().filter_map(|v| v.expires);
@@ -304,21 +305,28 @@ impl Keeper {
             }
         }
         self.swap();
-        self.phase = Phase::Stopping { deadline: Instant::now() + grace, killed: false, reply };
+        let now = Instant::now();
+        self.phase = Phase::Stopping { soon: now + LAST_MOMENT.min(grace), deadline: now + grace, killed: false, reply };
     }
 
     /// Processes that have not ended within the grace are killed, and get a moment for it.
     fn kill_at_the_end(&mut self) {
-        let Phase::Stopping { deadline, killed, .. } = &mut self.phase else { return };
-        if *killed || Instant::now() < *deadline || self.retiring.is_empty() {
+        let Phase::Stopping { soon, deadline, killed, .. } = &mut self.phase else { return };
+        let now = Instant::now();
+        let last = now >= *deadline && !*killed;
+        if now < *soon || self.retiring.is_empty() {
             return;
         }
-        *killed = true;
-        *deadline = Instant::now() + LAST_MOMENT;
-        for left in self.retiring.values() {
-            let killing = Killing { kind: DeathKind::HostEnds, why: "the host ends".to_owned(), run: None };
-            // If it is gone already, it says so itself.
-            let _gone = left.orders.send(Order::Kill(killing));
+        if last {
+            *killed = true;
+            *deadline = now + LAST_MOMENT;
+        }
+        for left in self.retiring.values_mut().filter(|left| left.placement == Placement::Runner) {
+            if last || !std::mem::replace(&mut left.unloading, true) {
+                let killing = Killing { kind: DeathKind::HostEnds, why: "the host ends".to_owned(), run: None };
+                // If it is gone already, it says so itself.
+                let _gone = left.orders.send(Order::Kill(killing));
+            }
         }
     }
 

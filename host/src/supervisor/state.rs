@@ -335,7 +335,9 @@ pub enum Phase {
     Serving,
     /// Unloading everything.
     Stopping {
-        /// When it gives up.
+        /// When what still runs is killed: it was asked to stop before, and had its time.
+        soon: Instant,
+        /// When what still unloads is killed; then, when it gives up.
         deadline: Instant,
         /// What would not end was killed already.
         killed: bool,

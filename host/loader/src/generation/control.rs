@@ -13,6 +13,8 @@ use sexton_plugin_api::abi::{PluginRoot_Ref, Reply};
 use sexton_plugin_api::wire::{Batch, EntryFailure, LoadOrder};
 use std::sync::Arc;
 
+/// Greatest sentence of a plugin about its failure, in bytes: it is shown to people.
+const SENTENCE_MAX: usize = 8 << 10;
 /// Greatest answer of `load`, in bytes.
 const BATCH_MAX: usize = 16 << 20;
 
@@ -116,7 +118,9 @@ pub(super) fn said(reply: &Reply) -> Result<(), EntryFailure> {
     if reply.ok {
         return Ok(());
     }
-    Err(serde_json::from_slice(reply.body.as_slice()).unwrap_or_else(|e| unsaid(&e)))
+    let mut failure: EntryFailure = serde_json::from_slice(reply.body.as_slice()).unwrap_or_else(|e| unsaid(&e));
+    failure.message = host_table::cut(&failure.message, SENTENCE_MAX);
+    Err(failure)
 }
 
 fn unsaid(why: &dyn std::fmt::Display) -> EntryFailure {

@@ -95,7 +95,7 @@ extern "C" fn now_micros(_connection: u64) -> i64 {
 }
 
 /// At most so many bytes, whole characters.
-fn cut(text: &str, max: usize) -> String {
+pub(super) fn cut(text: &str, max: usize) -> String {
     if text.len() <= max {
         return text.to_owned();
     }

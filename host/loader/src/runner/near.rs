@@ -370,6 +370,7 @@ impl Reader {
         self.findings.farewell = self.farewell.is_some();
         self.findings.words = err_lines.last_words;
         self.findings.last_line = err_lines.last;
+        self.findings.no_memory = err_lines.no_memory;
         if let Some(dropped) = self.near.logs.dropped_line() {
             self.near.report(Report::Log(dropped));
         }

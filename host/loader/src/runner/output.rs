@@ -11,12 +11,17 @@ const LINE_MAX: usize = 8 << 10;
 /// Pieces of a line with no end are said as lines of their own; so much is read at once.
 const CHUNK: usize = 16 << 10;
 
+/// How such a line begins.
+const NO_MEMORY: &str = "memory allocation of ";
+
 /// One of the two streams.
 #[derive(Debug, Default)]
 pub(super) struct Lines {
     partial: Vec<u8>,
     /// The last line that was not empty.
     pub last: Option<String>,
+    /// The last line that says that memory ran out: the standard library says it, and more after it, before it aborts.
+    pub no_memory: Option<String>,
     /// The line of a dying process.
     pub last_words: Option<LastWords>,
 }
@@ -47,6 +52,9 @@ impl Lines {
                 self.last_words = Some(words);
             } else if !text.is_empty() {
                 said(text);
+                if text.contains(NO_MEMORY) {
+                    self.no_memory = Some(text.to_owned());
+                }
                 self.last = Some(text.to_owned());
             }
         }
@@ -76,6 +84,12 @@ mod tests {
         assert_eq!(found[3..].iter().map(String::len).sum::<usize>(), long.len(), "nothing of it is lost");
         assert!(found[3..].iter().all(|l| l.len() <= LINE_MAX + CHUNK));
         assert!(lines.last.expect("one").starts_with('x'));
+    }
+
+    #[test]
+    fn want_of_memory_is_remembered_behind_later_lines() {
+        let (_, lines) = lines(&[b"memory allocation of 8 bytes failed\nstack backtrace:\n"]);
+        assert_eq!(lines.no_memory.as_deref(), Some("memory allocation of 8 bytes failed"));
     }
 
     #[test]

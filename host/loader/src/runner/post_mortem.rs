@@ -7,8 +7,6 @@ use crate::seam::{Death, DeathKind, Killing};
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 
-/// Said by the standard library before it aborts for want of memory.
-const NO_MEMORY: &str = "memory allocation of ";
 const QUOTED_MAX: usize = 200;
 
 /// What is known of an end.
@@ -24,6 +22,8 @@ pub(super) struct Findings {
     pub words: Option<LastWords>,
     /// The last line of its standard error.
     pub last_line: Option<String>,
+    /// The line that says that memory ran out.
+    pub no_memory: Option<String>,
 }
 
 /// The death, if it was one.
@@ -51,7 +51,10 @@ fn of_signal(signal: i32, findings: &Findings) -> (DeathKind, String) {
     let line = findings.last_line.as_deref().unwrap_or_default();
     match signal {
         libc::SIGXCPU => (DeathKind::CpuLimit, format!("{named}: its processor time is used up")),
-        libc::SIGABRT if line.contains(NO_MEMORY) => (DeathKind::MemoryLimit, format!("memory limit: {}; {named}", quoted(line))),
+        libc::SIGABRT if findings.no_memory.is_some() => {
+            let said = findings.no_memory.as_deref().unwrap_or_default();
+            (DeathKind::MemoryLimit, format!("memory limit: {}; {named}", quoted(said)))
+        }
         libc::SIGABRT if !line.is_empty() => (DeathKind::Signal, format!("{named}: abort; its last line was: {}", quoted(line))),
         libc::SIGABRT => (DeathKind::Signal, format!("{named}: abort")),
         libc::SIGKILL => {
@@ -127,7 +130,7 @@ mod tests {
             (6, Findings { last_line: line("free(): double free"), ..Findings::default() }, DeathKind::Signal, "free(): double free"),
             (
                 6,
-                Findings { last_line: line("memory allocation of 9 bytes failed"), ..Findings::default() },
+                Findings { no_memory: line("memory allocation of 9 bytes failed"), ..Findings::default() },
                 DeathKind::MemoryLimit,
                 "memory limit",
             ),
