@@ -14,12 +14,21 @@ struct Wishes {
     types: Vec<String>,
     load: String,
     standing: Option<String>,
+    standing_args: Value,
     word: String,
+    job: String,
 }
 
 impl Default for Wishes {
     fn default() -> Self {
-        Self { types: vec!["fx.say".to_owned()], load: String::new(), standing: None, word: "hello".to_owned() }
+        Self {
+            types: vec!["fx.say".to_owned()],
+            load: String::new(),
+            standing: None,
+            standing_args: json!({}),
+            word: "hello".to_owned(),
+            job: String::new(),
+        }
     }
 }
 
@@ -43,6 +52,39 @@ impl ScheduledEventJob for Say {
     }
 }
 
+/// What another build makes of the same type: it wants a name, which was called `who` before.
+#[derive(Deserialize, JsonSchema)]
+struct Named {
+    name: String,
+}
+
+impl ScheduledEventJob for Named {
+    fn run(&self, cx: &JobContext) -> JobResult {
+        cx.output(&self.name)
+    }
+
+    /// Pure but for what the arguments ask for by `ask`: a file to wait for, a way to go wrong.
+    fn migrate_args(mut args: Value) -> Result<Value, JobError> {
+        match args.get("ask").and_then(Value::as_str) {
+            None => {}
+            Some("abort") => std::process::abort(),
+            Some("panic") => panic!("in the middle of it"),
+            Some("hang") => loop {
+                std::thread::sleep(std::time::Duration::from_secs(1));
+            },
+            Some(gate) => {
+                while !PathBuf::from(gate).exists() {
+                    std::thread::sleep(std::time::Duration::from_millis(5));
+                }
+            }
+        }
+        if let Some(who) = args.get("who").cloned() {
+            args = json!({ "name": who });
+        }
+        Ok(args)
+    }
+}
+
 #[action("fx.action.say", bulk)]
 fn say(_bot: &Bot, _settings: &Value, _matches: &[Resource]) -> ActionResult {
     Ok(())
@@ -52,10 +94,13 @@ fn say(_bot: &Bot, _settings: &Value, _matches: &[Resource]) -> ActionResult {
 fn load(host: &Host) -> Result<(), PluginError> {
     let wishes: Wishes = host.settings().map_err(|e| PluginError::new(format!("{e:?}")))?;
     for event_type in &wishes.types {
-        EVENTS.register::<Say>(event_type.clone());
+        match wishes.job.as_str() {
+            "named" => drop(EVENTS.register::<Named>(event_type.clone())),
+            _ => drop(EVENTS.register::<Say>(event_type.clone())),
+        }
     }
     if let Some(event_type) = &wishes.standing {
-        EVENTS.standing("always", event_type.clone(), json!({}), schedule::Every::hours(1));
+        EVENTS.standing("always", event_type.clone(), wishes.standing_args.clone(), schedule::Every::hours(1));
     }
     match wishes.load.as_str() {
         "fail" => return Err(PluginError::new("no database")),

@@ -178,7 +178,8 @@ impl Engine {
             return Ok(Vec::new());
         }
         let (mut accepted, mut intentions) = (Vec::with_capacity(events.len()), Vec::with_capacity(events.len()));
-        for intake::Admitted { intention, unresolved, notes } in intake::admit(&self.shared, events, lines)? {
+        let (admitted, _judged_by) = intake::admit(&self.shared, events, lines)?;
+        for intake::Admitted { intention, unresolved, notes } in admitted {
             accepted.push(Accepted { id: intention.id, next_run_at: intention.first, unresolved, notes });
             intentions.push(intention);
         }
@@ -190,6 +191,11 @@ impl Engine {
     /// can go into `Store::publish`.
     pub fn standing(&self, event: &StandingEvent, validator: &jsonschema::Validator) -> Result<StandingOffer, Refusal> {
         intake::admit_standing(&self.shared, event, validator)
+    }
+
+    /// Pauses those of `ids` that are scheduled, as [`Engine::alter`] does one, with `reason` as their note. Answers how many.
+    pub fn pause_many(&self, ids: &[EventId], reason: &str, by: &Actor) -> Result<u64, Refusal> {
+        alter::pause_many(&self.shared, ids, reason, by)
     }
 
     /// Changes one event: its entries are out of the due queue before the answer.

@@ -47,8 +47,21 @@ pub struct KnownType {
     pub args_schema: serde_json::Value,
     /// The compiled schema.
     pub validator: jsonschema::Validator,
+    /// What new arguments have to fit as well; none but while a new build is being taken in.
+    pub coming: Option<Arc<Coming>>,
     /// Who runs it now; none = unresolved.
     pub serving: Option<Arc<Serving>>,
+}
+
+/// The schema of a type that a new build offers, while what is stored is checked against it.
+#[derive(Debug)]
+pub struct Coming {
+    /// Whose build.
+    pub plugin: String,
+    /// As offered.
+    pub args_schema: serde_json::Value,
+    /// Compiled.
+    pub validator: jsonschema::Validator,
 }
 
 /// An action that is served.

@@ -3,7 +3,9 @@
 //! It knows nothing of schedules. What must hold: new before old; a failed step leaves what serves serving; every verb is audited with its
 //! actor.
 
+mod args_check;
 mod arrival;
+mod checking;
 mod closing;
 mod crashes;
 mod keeper;
@@ -239,25 +241,36 @@ impl Supervisor {
         self.shared.with_counts(views.as_ref().clone())
     }
 
-    /// Loads by name (ends an operator's unload) or by absolute path (copied into the plugin directory by rename first).
+    /// Loads by name (ends an operator's unload) or by absolute path (copied into the plugin directory by rename first). Stored events whose
+    /// arguments the new build does not accept reject it (`PLG080`); with `force` they are paused instead.
+    pub fn load_with(&self, name_or_path: &str, force: bool, by: &Actor) -> Result<PluginView, Refusal> {
+        self.ask(What::Load(name_or_path.to_owned()), Cause::Load, force, by)
+    }
+
+    /// [`Supervisor::load_with`] without force.
     pub fn load(&self, name_or_path: &str, by: &Actor) -> Result<PluginView, Refusal> {
-        self.ask(What::Load(name_or_path.to_owned()), Cause::Load, by)
+        self.load_with(name_or_path, false, by)
     }
 
     /// Unloads: waits for runs up to `wait`, stores the decision, withdraws the types by owner. Past `wait` it is refused (`PLG035`) and
     /// everything is as before.
     pub fn unload(&self, name: &str, mode: UnloadMode, wait: Duration, by: &Actor) -> Result<PluginView, Refusal> {
-        self.ask(What::Unload { name: name.to_owned(), mode, wait }, Cause::Noticed, by)
+        self.ask(What::Unload { name: name.to_owned(), mode, wait }, Cause::Noticed, false, by)
     }
 
-    /// Loads what the directory holds again, even if the digest is the same.
+    /// Loads what the directory holds again, even if the digest is the same. `force` as for [`Supervisor::load_with`].
+    pub fn reload_with(&self, name: &str, force: bool, by: &Actor) -> Result<PluginView, Refusal> {
+        self.ask(What::Reload(name.to_owned()), Cause::Reload, force, by)
+    }
+
+    /// [`Supervisor::reload_with`] without force.
     pub fn reload(&self, name: &str, by: &Actor) -> Result<PluginView, Refusal> {
-        self.ask(What::Reload(name.to_owned()), Cause::Reload, by)
+        self.reload_with(name, false, by)
     }
 
     /// Ends the decision about a plugin.
     pub fn release(&self, name: &str, by: &Actor) -> Result<PluginView, Refusal> {
-        self.ask(What::Release(name.to_owned()), Cause::Load, by)
+        self.ask(What::Release(name.to_owned()), Cause::Load, false, by)
     }
 
     /// Lets the serving generation of a plugin log from `level` on (`off error warn info debug trace`), until it is loaded again. Refused if
@@ -288,9 +301,9 @@ impl Supervisor {
         }
     }
 
-    fn ask(&self, what: What, cause: Cause, by: &Actor) -> Answer {
+    fn ask(&self, what: What, cause: Cause, force: bool, by: &Actor) -> Answer {
         let (reply, answer) = channel();
-        let asker = Asker { by: by.clone(), cause, reply: Some(reply), placed: None };
+        let asker = Asker { by: by.clone(), cause, reply: Some(reply), placed: None, force };
         let verb = Verb { what, asker, expires: None, arrived: None };
         self.door.send(Message::Verb(verb)).map_err(|_| problem::stopped_duty("supervisor"))?;
         let view = answer.recv().unwrap_or_else(|_| Err(problem::stopped_duty("supervisor")))?;

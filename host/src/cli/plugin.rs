@@ -26,11 +26,21 @@ pub enum Plugin {
         /// A path to an .so file, or a plugin's name.
         #[arg(value_name = "PATH|NAME")]
         what: String,
+        /// Pause stored events whose arguments it does not accept, instead of refusing it.
+        #[arg(long)]
+        force: bool,
     },
     /// Unload a plugin; its events stay and wait, unresolved
     Unload(Unload),
     /// Load what the directory holds again, even if nothing changed
-    Reload(Name),
+    Reload {
+        /// The plugin's name.
+        #[arg(value_name = "NAME")]
+        name: String,
+        /// Pause stored events whose arguments the new build does not accept, instead of refusing it.
+        #[arg(long)]
+        force: bool,
+    },
     /// End the decision that keeps a plugin from following the directory
     Release(Name),
     /// Say how much a plugin logs, until it is loaded again
@@ -107,19 +117,19 @@ impl Plugin {
                 )
             }
             Self::Show(Name { name }) => door.answer(&door.open()?.get(&at(&name, ""))?, drawn),
-            Self::Load { what } => {
+            Self::Load { what, force } => {
                 let body = if what.contains('/') || Path::new(&what).extension().is_some_and(|e| e == "so") {
                     let path = std::path::absolute(&what).map_err(Failure::from)?;
-                    json!({"path": path})
+                    json!({"path": path, "force": force})
                 } else {
-                    json!({"name": what})
+                    json!({"name": what, "force": force})
                 };
                 let answer = door.open()?.post("/api/v1/plugins", &body)?;
                 door.answer(&answer, |p| in_a_line("loaded", p))
             }
             Self::Unload(unload) => unload.run(door),
-            Self::Reload(Name { name }) => {
-                let answer = door.open()?.post(&at(&name, "/reload"), &json!({}))?;
+            Self::Reload { name, force } => {
+                let answer = door.open()?.post(&at(&name, "/reload"), &json!({"force": force}))?;
                 door.answer(&answer, |p| in_a_line("reloaded", p))
             }
             Self::Release(Name { name }) => {

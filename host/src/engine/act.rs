@@ -22,8 +22,7 @@ pub fn act(shared: &Shared, call: ActionCall, by: &Actor, wait: Duration) -> Res
     }
     limits::at_most("the number of matches", limits::RESOURCES, call.matches.len())?;
     limits::at_most("the number of non-matches", limits::RESOURCES, call.non_matches.len())?;
-    let snapshot = shared.registry.now();
-    let served = snapshot.actions.get(&call.uid).ok_or_else(|| unknown_action(&snapshot, &call.uid))?;
+    let served = served(&shared.registry.now(), &call.uid)?;
     let (number, (end, ended)) = (shared.run_number(), mpsc::channel());
     let serving = Arc::clone(&served.serving);
     let open = {
@@ -36,7 +35,7 @@ pub fn act(shared: &Shared, call: ActionCall, by: &Actor, wait: Duration) -> Res
         open
     };
     let uid = call.uid.clone();
-    let sent = open && served.serving.orders.send(Order::Act(order(number, call, served))).is_ok();
+    let sent = open && served.serving.orders.send(Order::Act(order(number, call, &served))).is_ok();
     let result = if sent { ended.recv_timeout(wait).ok() } else { Some(Err(gone())) };
     let ids = shared.table.rows().actions.remove(&number).map(|a| a.ids).unwrap_or_default();
     match result {
@@ -48,6 +47,11 @@ pub fn act(shared: &Shared, call: ActionCall, by: &Actor, wait: Duration) -> Res
             Err(failed(&uid, &format!("it has not answered for {}", humantime::format_duration(wait)), &ids))
         }
     }
+}
+
+/// Without the snapshot around it: that is not to be held while the action goes on.
+fn served(snapshot: &Snapshot, uid: &str) -> Result<Arc<ServedAction>, Refusal> {
+    snapshot.actions.get(uid).map(Arc::clone).ok_or_else(|| unknown_action(snapshot, uid))
 }
 
 fn order(run: u64, call: ActionCall, served: &ServedAction) -> ActOrder {

@@ -8,9 +8,13 @@ use crate::engine::scheduler::{Frozen, Message};
 use crate::engine::shared::Shared;
 use crate::engine::{Altered, limits, schema};
 use crate::problem;
+use crate::registry::Snapshot;
 use sexton_core::{Blame, EventId, Refusal};
 use sexton_store::rows::{Actor, Change, Edit};
 use std::sync::mpsc;
+
+/// Events that one transaction pauses, so that it never holds the writer for long.
+const PAUSED_AT_ONCE: usize = 500;
 
 /// Thaws on every way out, so that a panic in the store does not hold the event for ever.
 struct Ice<'a>(&'a Shared, EventId);
@@ -24,8 +28,10 @@ impl Drop for Ice<'_> {
 
 /// Changes one event.
 pub fn alter(shared: &Shared, id: EventId, change: Change, by: &Actor) -> Result<Altered, Refusal> {
+    // Held until the change is stored: a check of what is stored waits for it.
+    let judged_by = shared.registry.now();
     let change = match change {
-        Change::Edit(edit) => Change::Edit(Box::new(admit_edit(shared, id, *edit)?)),
+        Change::Edit(edit) => Change::Edit(Box::new(admit_edit(shared, &judged_by, id, *edit)?)),
         other => other,
     };
     let (reply, answer) = mpsc::channel();
@@ -36,8 +42,29 @@ pub fn alter(shared: &Shared, id: EventId, change: Change, by: &Actor) -> Result
     Ok(Altered { event: stored.map_err(|e| problem::from_store(&e))?, running: under_way })
 }
 
+/// Pauses many, some at a time: frozen, paused in one transaction, thawed.
+pub fn pause_many(shared: &Shared, ids: &[EventId], reason: &str, by: &Actor) -> Result<u64, Refusal> {
+    let mut paused = 0;
+    for some in ids.chunks(PAUSED_AT_ONCE) {
+        let (reply, answers) = mpsc::channel();
+        let mut ice = Vec::with_capacity(some.len());
+        for id in some {
+            shared.door.send(Message::Freeze { event: *id, reply: reply.clone() })?;
+            ice.push(Ice(shared, *id));
+        }
+        drop(reply);
+        let mut unsettled = Vec::new();
+        for _ in some {
+            unsettled.extend(answers.recv().map_err(|_| problem::stopped_duty("scheduler"))?.unsettled);
+        }
+        let stored = shared.store.pause_many(&shared.lease, some, reason, &unsettled, by, clock::now());
+        paused += stored.map_err(|e| problem::from_store(&e))?;
+    }
+    Ok(paused)
+}
+
 /// What an edit brings is held to the same rules as what is scheduled.
-fn admit_edit(shared: &Shared, id: EventId, mut edit: Edit) -> Result<Edit, Refusal> {
+fn admit_edit(shared: &Shared, snapshot: &Snapshot, id: EventId, mut edit: Edit) -> Result<Edit, Refusal> {
     let event = shared.store.event(id).map_err(|e| problem::from_store(&e))?.ok_or_else(|| no_such_event(id))?;
     limits::at_most("the description (bytes)", limits::DESCRIPTION_BYTES, edit.description.as_ref().map_or(0, String::len))?;
     if let Some(labels) = &edit.labels {
@@ -45,10 +72,9 @@ fn admit_edit(shared: &Shared, id: EventId, mut edit: Edit) -> Result<Edit, Refu
     }
     if let Some(args) = &edit.args {
         limits::check_args(args.get())?;
-        let snapshot = shared.registry.now();
         let name = &event.wish.event_type;
-        let known = snapshot.types.get(name).ok_or_else(|| super::intake::unknown_type(&snapshot, name))?;
-        schema::check(name, &known.args_schema, &known.validator, args.get())?;
+        let known = snapshot.types.get(name).ok_or_else(|| super::intake::unknown_type(snapshot, name))?;
+        schema::fits(known, args.get())?;
     }
     if let Some(schedule) = edit.schedule.take() {
         edit.schedule = Some(schedule.settle(clock::now())?);

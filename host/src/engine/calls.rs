@@ -111,7 +111,8 @@ pub fn progress(shared: &Shared, run: u64, done: u64, total: Option<u64>, mut no
 
 fn schedule(shared: &Shared, serving: &Serving, run: u64, orders: Vec<ScheduleOrder>) -> Result<Value, Refusal> {
     let events = orders.into_iter().map(intake::from_order).collect::<Result<Vec<NewEvent>, Refusal>>()?;
-    let intentions: Vec<Intention> = intake::admit(shared, events, &[])?.into_iter().map(|a| a.intention).collect();
+    let (admitted, _judged_by) = intake::admit(shared, events, &[])?;
+    let intentions: Vec<Intention> = admitted.into_iter().map(|a| a.intention).collect();
     let ids: Vec<EventId> = intentions.iter().map(|i| i.id).collect();
     let by_action = {
         let mut rows = shared.table.rows();

@@ -15,6 +15,7 @@ use sexton_plugin_api::wire::{ScheduleOrder, StandingEvent};
 use sexton_store::rows::Intention;
 use sexton_store::store::StandingOffer;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// A time that is this much before now was meant to be now: `--in 0s` took a moment to arrive.
 const PAST: TimeDelta = TimeDelta::seconds(1);
@@ -54,8 +55,9 @@ impl Places<'_> {
     }
 }
 
-/// Validates all, or refuses the first that is wrong; with several, the refusal names its place, from 1, or its line.
-pub fn admit(shared: &Shared, events: Vec<NewEvent>, lines: &[usize]) -> Result<Vec<Admitted>, Refusal> {
+/// Validates all, or refuses the first that is wrong; with several, the refusal names its place, from 1, or its line. The snapshot by which
+/// they were judged is to be held until they are stored: a check of what is stored waits for it.
+pub fn admit(shared: &Shared, events: Vec<NewEvent>, lines: &[usize]) -> Result<(Vec<Admitted>, Arc<Snapshot>), Refusal> {
     limits::at_most("the number of events in one call", limits::BATCH, events.len())?;
     let places = Places { lines, count: events.len() };
     let (now, snapshot) = (clock::now(), shared.registry.now());
@@ -67,7 +69,7 @@ pub fn admit(shared: &Shared, events: Vec<NewEvent>, lines: &[usize]) -> Result<
         .map(|(i, (event, id))| admit_one(&snapshot, event, id, now).map_err(|refusal| places.named(i, refusal)));
     let admitted = admitted.collect::<Result<Vec<_>, _>>()?;
     each_key_once(&admitted, places)?;
-    Ok(admitted)
+    Ok((admitted, snapshot))
 }
 
 /// The store would name the earlier event by an id that nobody can look up: its transaction is rolled back.
@@ -87,7 +89,7 @@ fn each_key_once(admitted: &[Admitted], places: Places<'_>) -> Result<(), Refusa
 fn admit_one(snapshot: &Snapshot, event: NewEvent, id: sexton_core::EventId, now: DateTime<Utc>) -> Result<Admitted, Refusal> {
     limits::check(&event)?;
     let known = snapshot.types.get(&event.event_type).ok_or_else(|| unknown_type(snapshot, &event.event_type))?;
-    schema::check(&event.event_type, &known.args_schema, &known.validator, event.args.get())?;
+    schema::fits(known, event.args.get())?;
     let mut notes = Vec::new();
     if matches!(event.schedule, Schedule::Once { when } if when < now - PAST) {
         notes.push("the time is in the past: it runs at once".to_owned());

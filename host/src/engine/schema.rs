@@ -2,6 +2,7 @@
 //!
 //! Not the compiler of schemas (that is done once, when a type is published). What must hold: the refusal points at the place.
 
+use crate::registry::KnownType;
 use jsonschema::{ValidationError, Validator};
 use serde_json::Value;
 use sexton_core::{Blame, Refusal};
@@ -17,6 +18,19 @@ pub fn check(event_type: &str, schema: &Value, validator: &Validator, args: &str
     let mut errors = validator.iter_errors(&args);
     let Some(first) = errors.next() else { return Ok(()) };
     Err(refusal(event_type, schema, &first, errors.count()))
+}
+
+/// Refuses what breaks the schema of a known type, or the one that is to take its place: what is stored while a new build is being taken in
+/// may run in either.
+pub fn fits(known: &KnownType, args: &str) -> Result<(), Refusal> {
+    check(&known.event_type, &known.args_schema, &known.validator, args)?;
+    let Some(coming) = &known.coming else { return Ok(()) };
+    check(&known.event_type, &coming.args_schema, &coming.validator, args).map_err(|refusal| {
+        let message =
+            format!("a new build of plugin `{}` is being loaded, and arguments have to fit both: {}", coming.plugin, refusal.message);
+        let remedy = "give arguments that fit both, or try again in a moment, when it is loaded or refused";
+        Refusal { message, ..refusal }.remedy(remedy)
+    })
 }
 
 fn refusal(event_type: &str, schema: &Value, error: &ValidationError<'_>, more: usize) -> Refusal {

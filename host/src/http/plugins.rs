@@ -59,6 +59,8 @@ struct Load {
     path: Option<PathBuf>,
     #[serde(default)]
     name: Option<String>,
+    #[serde(default)]
+    force: bool,
 }
 
 /// `POST /plugins`.
@@ -73,7 +75,7 @@ pub async fn load(State(rooms): State<Shared>, ConnectInfo(peer): ConnectInfo<Pe
         (None, Some(name)) if !name.contains('/') => name,
         _ => return Err(No(Refusal::new("INP016", Blame::Input, "say either `path` or `name`"))),
     };
-    let plugin = blocking(move || rooms.supervisor.load(&what, &peer.actor())).await?;
+    let plugin = blocking(move || rooms.supervisor.load_with(&what, load.force, &peer.actor())).await?;
     ok(shown(plugin))
 }
 
@@ -105,9 +107,22 @@ pub async fn unload(
     ok(shown(plugin))
 }
 
+/// Whether stored events that the new build does not accept are paused.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Reload {
+    force: bool,
+}
+
 /// `POST /plugins/{name}/reload`.
-pub async fn reload(State(rooms): State<Shared>, ConnectInfo(peer): ConnectInfo<Peer>, Path(name): Path<String>) -> Answer<Shown> {
-    ok(shown(blocking(move || rooms.supervisor.reload(&name, &peer.actor())).await?))
+pub async fn reload(
+    State(rooms): State<Shared>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Path(name): Path<String>,
+    body: Raw,
+) -> Answer<Shown> {
+    let Reload { force } = reading::object(&reading::text(body)?)?;
+    ok(shown(blocking(move || rooms.supervisor.reload_with(&name, force, &peer.actor())).await?))
 }
 
 /// `POST /plugins/{name}/release`.

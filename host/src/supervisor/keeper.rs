@@ -134,8 +134,7 @@ impl Keeper {
             Report::Loaded(result) => self.loaded(generation, result),
             Report::Quiescent => self.quiescent(generation),
             Report::Gone(farewell) => self.gone(generation, &farewell),
-            // Asked only when stored arguments are checked against a new schema, which nothing does yet.
-            Report::Migrated { .. } => {}
+            Report::Migrated { question, result } => self.migrated(generation, question, result),
             Report::Started { .. } | Report::Done(_) | Report::Refused(_) | Report::Acted { .. } | Report::Call { .. } | Report::Log(_) => {
                 tracing::debug!(generation, "a report that is the engine's came to the supervisor");
             }
@@ -153,6 +152,7 @@ impl Keeper {
         }
         self.end_overdue_loads(now);
         self.end_overdue_unloads(now);
+        self.step_checks();
         self.step_restarts(now);
         self.step_unloads(now);
         self.retry_deferred();
@@ -169,7 +169,7 @@ impl Keeper {
         let poll = (!self.unloads.is_empty()).then(|| Instant::now() + POLL);
         let restarts = self.plugins.values().filter_map(|p| p.restart.as_ref()).map(|r| r.at);
         let unloads = self.retiring.values().filter_map(|r| r.overdue);
-        loads.chain(unloads).chain(verbs).chain(poll).chain(restarts).fold(self.next_look, Instant::min)
+        loads.chain(unloads).chain(verbs).chain(poll).chain(restarts).chain(self.next_check()).fold(self.next_look, Instant::min)
     }
 
     /// Once nothing of the start is under way any more, whoever waits for it goes on.
@@ -196,7 +196,7 @@ impl Keeper {
     pub(super) fn swap(&mut self) {
         let served = self.plugins.values().filter(|p| !p.withdrawn).filter_map(|p| p.active.as_ref());
         let served = served.map(|a| Served { serving: &a.serving, types: &a.types, actions: &a.actions });
-        let next = snapshot::build(&self.ground.registry.now(), &self.rows, served);
+        let next = snapshot::build(&self.ground.registry.now(), &self.rows, served, &self.coming());
         self.ground.registry.swap(next);
         self.ground.engine.registry_changed();
     }

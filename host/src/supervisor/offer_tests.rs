@@ -41,6 +41,7 @@ fn served_by(plugin: &str) -> Snapshot {
         id: TypeId(1),
         owner: Some(plugin.to_owned()),
         args_schema: json!(true),
+        coming: None,
         validator: validator(&json!(true)).expect("a schema"),
         serving: Some(Arc::clone(&serving)),
     };

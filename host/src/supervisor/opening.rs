@@ -3,6 +3,7 @@
 //! Not the inspection before it, nor the publishing after. What must hold: no code of a plugin runs in the host's process before a runner has
 //! shown that it can be opened and loaded; where no runner can be had, the plugin is refused.
 
+use super::checking::died_while_checked;
 use super::keeper::Keeper;
 use super::looks::Found;
 use super::offer::HOST;
@@ -66,8 +67,21 @@ impl Keeper {
         let deadline = Instant::now() + settings.load_deadline.unwrap_or(self.limits.load);
         let path = Some(path.to_owned());
         let process = Some(process);
-        let attempt =
-            Attempt { plugin: name, path, digest, image, settings, placement, probe, process, orders, asker, deadline, offered: None };
+        let attempt = Attempt {
+            plugin: name,
+            path,
+            digest,
+            image,
+            settings,
+            placement,
+            probe,
+            process,
+            orders,
+            asker,
+            deadline,
+            offered: None,
+            check: None,
+        };
         self.begin_load(number, attempt);
     }
 
@@ -80,9 +94,9 @@ impl Keeper {
     }
 
     /// The probe has shown that it can: the same copy, here.
-    fn open_here(&mut self, number: i64, probe: Attempt) {
+    pub(super) fn open_here(&mut self, number: i64, probe: Attempt) {
         self.dismiss(number, &probe);
-        let Attempt { plugin, path, digest, image, settings, asker, .. } = probe;
+        let Attempt { plugin, path, digest, image, settings, asker, check, .. } = probe;
         let number = -number;
         let limits = &settings.confinement.limits;
         let copy = image.as_ref().map(|i| i.copy.clone()).unwrap_or_default();
@@ -91,7 +105,8 @@ impl Keeper {
         let orders = generation::open_in_process(opening, self.ground.reports.clone());
         let deadline = Instant::now() + settings.load_deadline.unwrap_or(self.limits.load);
         let (placement, probe, process) = (Placement::InProcess, false, None);
-        let attempt = Attempt { plugin, path, digest, image, settings, placement, probe, process, orders, asker, deadline, offered: None };
+        let offered = None;
+        let attempt = Attempt { plugin, path, digest, image, settings, placement, probe, process, orders, asker, deadline, offered, check };
         self.begin_load(number, attempt);
     }
 
@@ -111,6 +126,7 @@ impl Keeper {
             asker: Asker { by: Actor(HOST.to_owned()), ..Asker::watcher() },
             deadline: Instant::now() + self.limits.load,
             offered: None,
+            check: None,
         };
         self.begin_load(0, attempt);
     }
@@ -134,19 +150,14 @@ impl Keeper {
                     self.fail(attempt, problem::from_rejection(&rejection));
                 }
             }
-            Ok(_) if self.attempts.get(&number).is_some_and(|a| a.probe) => {
-                if let Some(probe) = self.attempts.remove(&number) {
-                    self.open_here(number, probe);
-                }
-            }
-            Ok(batch) if starting && !self.owns_all(number, &batch) => {
+            Ok(batch) if starting && !self.owns_all(number, &batch) && !self.attempts.get(&number).is_some_and(|a| a.probe) => {
                 if let Some(attempt) = self.attempts.get_mut(&number) {
                     attempt.offered = Some(batch);
                 }
             }
             Ok(batch) => {
                 if let Some(attempt) = self.attempts.remove(&number) {
-                    self.publish(number, attempt, batch);
+                    self.offered(number, attempt, batch);
                 }
             }
         }
@@ -164,6 +175,7 @@ impl Keeper {
         self.await_end(number, &attempt);
         let name = &attempt.plugin;
         let refusal = match &farewell.death {
+            Some(death) if attempt.is_checking() => died_while_checked(&attempt, death),
             Some(death) => problem::from_rejection(&Rejection::died_while_loading(name, death)),
             None => Refusal::new("PLG015", Blame::Plugin, format!("plugin `{name}` ended before its `load` answered"))
                 .found(super::state::farewell_words(farewell)),
@@ -177,6 +189,10 @@ impl Keeper {
         let overdue: Vec<i64> = self.attempts.iter().filter(|(_, a)| a.offered.is_none() && a.deadline <= now).map(|(n, _)| *n).collect();
         for number in overdue {
             let Some(attempt) = self.attempts.remove(&number) else { continue };
+            if attempt.is_checking() {
+                self.check_overdue(number, attempt);
+                continue;
+            }
             let limit = attempt.settings.load_deadline.unwrap_or(self.limits.load);
             let found = if attempt.process.is_some() {
                 self.end_at_once(number, &attempt, limit);

@@ -3,6 +3,7 @@
 //! Not the opening before it. What must hold: whatever fails before the store has published leaves what serves serving; after that nothing can fail
 //! any more.
 
+use super::checking::changed_types;
 use super::keeper::Keeper;
 use super::offer::{self, HOST};
 use super::state::{Active, Attempt};
@@ -21,6 +22,10 @@ use std::sync::Arc;
 struct Published {
     types: Vec<String>,
     actions: Vec<ActionOffer>,
+    /// Types whose schema is another than before.
+    changed: Vec<String>,
+    /// Events that were paused because it does not accept their arguments.
+    paused: u64,
 }
 
 impl Keeper {
@@ -29,8 +34,10 @@ impl Keeper {
         let mut held: Vec<(i64, Attempt)> = std::mem::take(&mut self.attempts).into_iter().collect();
         held.sort_by(|a, b| a.1.path.cmp(&b.1.path));
         for (number, mut attempt) in held {
-            match attempt.offered.take() {
-                Some(batch) => self.publish(number, attempt, batch),
+            // One that is being checked takes its turn before those after it.
+            let turn = !self.attempts.values().any(Attempt::is_checking);
+            match attempt.offered.take_if(|_| turn) {
+                Some(batch) => self.offered(number, attempt, batch),
                 None => {
                     self.attempts.insert(number, attempt);
                 }
@@ -57,6 +64,10 @@ impl Keeper {
             let settled = self.ground.engine.standing(event, &checked.validators[&event.event_type]);
             standing.push(settled.map_err(|inner| offer::standing_refused(&attempt.plugin, &event.key, inner))?);
         }
+        let paused = self.pause_refused(attempt)?;
+        let offered: Vec<_> = checked.offers.iter().map(|o| (o.event_type.clone(), o.args_schema.clone())).collect();
+        let stored = self.rows.values().map(|row| (row.event_type.as_str(), &row.args_schema));
+        let changed = changed_types(stored, &offered);
         let Self { ground, .. } = &*self;
         let by = &attempt.asker.by;
         let rows = ground
@@ -65,7 +76,7 @@ impl Keeper {
             .map_err(|e| problem::from_store(&e))?;
         self.rows.extend(rows.into_iter().map(|row| (row.id, row)));
         let types = checked.offers.into_iter().map(|o| o.event_type).collect();
-        Ok(Published { types, actions: checked.actions })
+        Ok(Published { types, actions: checked.actions, changed, paused })
     }
 
     /// A plugin whose file is gone keeps only the types of which an event is left.
@@ -91,7 +102,7 @@ impl Keeper {
 
     /// From here on nothing can fail: the store has published.
     fn activate(&mut self, number: i64, attempt: Attempt, published: Published) {
-        let Attempt { plugin: name, path, digest, image, settings, placement, process, orders, asker, .. } = attempt;
+        let Attempt { plugin: name, path, digest, image, settings, placement, process, orders, asker, check, .. } = attempt;
         let limits = &settings.confinement.limits;
         let serving = Arc::new(Serving {
             plugin: name.clone(),
@@ -108,7 +119,7 @@ impl Keeper {
         self.ground.engine.introduce(&serving);
         // Before the swap: orders keep their sequence, so that no run can come before it.
         let _ended = serving.orders.send(Order::Activate);
-        let Published { types, actions } = published;
+        let Published { types, actions, changed, paused } = published;
         let offered: BTreeSet<String> = types.iter().cloned().collect();
         let active = Active { serving, types, actions, settings, image, process };
         let plugin = self.plugins.entry(name.clone()).or_default();
@@ -126,6 +137,9 @@ impl Keeper {
             "path": path.as_deref().map(shown),
             "types_added": offered.difference(&before).collect::<Vec<_>>(),
             "types_removed": before.difference(&offered).collect::<Vec<_>>(),
+            "types_changed": changed,
+            "events_checked": check.map_or(0, |c| c.findings.checked),
+            "events_paused": paused,
         });
         if let Err(error) = self.ground.store.placed(number, placement.name()) {
             tracing::warn!(plugin = name, refusal = %problem::from_store(&error), "where the generation runs is not remembered");
@@ -148,6 +162,10 @@ impl Keeper {
 
     /// A generation that did not come to serve.
     pub(super) fn fail(&mut self, attempt: Attempt, refusal: Refusal) {
+        if attempt.check.is_some() {
+            // Its schemas bind nobody any longer.
+            self.swap();
+        }
         match &attempt.path {
             Some(path) => {
                 let path = path.clone();

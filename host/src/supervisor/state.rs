@@ -2,13 +2,15 @@
 //!
 //! Plain values, no acts. What must hold: only the supervisor's thread holds these; everybody else sees `PluginView`s and snapshots.
 
+use super::args_check::Check;
 use super::arrival::Arrived;
 use super::reconcile::Cause;
 use super::settle::{Fingerprint, Look, Settling};
 use super::{GenerationView, PluginView, UnloadMode};
 use crate::plugin_settings::PluginSettings;
 use crate::registry::{Placement, Serving};
-use sexton_core::Refusal;
+use serde::Serialize;
+use sexton_core::{EventId, Refusal};
 use sexton_loader::confine::Applied;
 use sexton_loader::inspect::Signature;
 use sexton_loader::runner::Usage;
@@ -31,6 +33,8 @@ pub struct Limits {
     pub load: Duration,
     /// For a plugin's `unload`, and for its process to end.
     pub unload: Duration,
+    /// For a check of stored arguments, at least; a longer `load` lengthens it.
+    pub check: Duration,
     /// Between two looks at the directory that nobody rang for.
     pub rescan: Duration,
     /// For files that are still being written when the host starts.
@@ -52,6 +56,7 @@ impl Default for Limits {
         Self {
             load: Duration::from_secs(10),
             unload: Duration::from_secs(10),
+            check: Duration::from_secs(30),
             rescan: Duration::from_secs(1),
             start_settle: Duration::from_secs(3),
             verb: Duration::from_secs(15),
@@ -133,12 +138,14 @@ pub struct Asker {
     pub reply: Option<Sender<Answer>>,
     /// The file that the verb put into an empty place: it goes again if it is refused.
     pub placed: Option<Look>,
+    /// Stored events that the new build cannot read do not stand in its way: they are paused.
+    pub force: bool,
 }
 
 impl Asker {
     /// The directory itself.
     pub fn watcher() -> Self {
-        Self { by: Actor("watcher".to_owned()), cause: Cause::Noticed, reply: None, placed: None }
+        Self { by: Actor("watcher".to_owned()), cause: Cause::Noticed, reply: None, placed: None, force: false }
     }
 
     /// Tells. A caller that went away meanwhile is no trouble.
@@ -274,6 +281,31 @@ pub struct Attempt {
     pub deadline: Instant,
     /// Offered, and held back until all that were there at the start have offered theirs.
     pub offered: Option<Batch>,
+    /// What is stored, checked against what it offered; the deadline is then that of the check.
+    pub check: Option<Box<Check>>,
+}
+
+/// What a check of stored arguments found.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Findings {
+    /// Events looked at.
+    pub checked: u64,
+    /// Those whose arguments the new build does not accept.
+    #[serde(skip)]
+    pub refused: Vec<EventId>,
+    /// The first of them.
+    pub named: Vec<RefusedArgs>,
+}
+
+/// Arguments that a build does not accept.
+#[derive(Clone, Debug, Serialize)]
+pub struct RefusedArgs {
+    /// Of which event.
+    pub event: EventId,
+    /// Its type.
+    pub event_type: String,
+    /// Why, for people.
+    pub why: String,
 }
 
 /// A generation on its way out.

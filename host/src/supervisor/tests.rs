@@ -18,6 +18,7 @@ use std::time::Instant;
 mod changes;
 mod refusals;
 mod signatures;
+mod stored_args;
 mod tables;
 mod unloads;
 

@@ -96,6 +96,7 @@ impl Rig {
                 event_type: (*name).into(),
                 id,
                 owner: name.split('.').next().map(Into::into),
+                coming: None,
                 validator: jsonschema::validator_for(&args_schema).unwrap(),
                 args_schema,
                 serving: serving.map(Arc::clone),
