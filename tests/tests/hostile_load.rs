@@ -20,7 +20,7 @@ const LOADS: [(&str, &[&str]); 19] = [
     ("exit-now", &["exit code 3"]),
     ("exec", &["exit", "protocol"]),
     ("kill", &["signal 9"]),
-    ("stop", &["has not returned", "deadline", "longer than"]),
+    ("stop", &["signal 19", "has not returned"]),
     ("hang", &["has not returned", "deadline", "longer than"]),
     ("types", &["limit", "at most"]),
     ("batch", &["limit", "at most", "too large", "too long"]),

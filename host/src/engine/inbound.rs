@@ -97,7 +97,8 @@ fn gone(shared: &Shared, generation: i64, farewell: &Farewell) {
 
 /// Ends the runs of a process that died. Where its culprit is known, the others are innocent; where the plugin is not to blame, all are.
 fn cut_short_by(shared: &Shared, numbers: Vec<u64>, death: &Death) {
-    let (culprits, others): (Vec<u64>, Vec<u64>) = numbers.into_iter().partition(|number| death.run == Some(*number));
+    let late = |number: &u64| death.kind == DeathKind::Deadline && shared.table.rows().runs.get(number).is_some_and(|r| r.overrun);
+    let (culprits, others): (Vec<u64>, Vec<u64>) = numbers.into_iter().partition(|number| death.run == Some(*number) || late(number));
     if death.kind == DeathKind::Deadline {
         let mut rows = shared.table.rows();
         for number in &culprits {

@@ -3,6 +3,7 @@
 //! Not what follows from it. What must hold: an end that was asked for and came as it should is no death; every other has a cause in words.
 
 use super::last_words::LastWords;
+use super::warden;
 use crate::seam::{Death, DeathKind, Killing};
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
@@ -40,6 +41,9 @@ pub(super) fn death(status: ExitStatus, findings: &Findings) -> Option<Death> {
     }
     let (kind, cause) = match status.signal() {
         Some(signal) => of_signal(signal, findings),
+        None if status.code() == Some(warden::STOPPED) && findings.words.is_none() => {
+            (DeathKind::Signal, "signal 19 (SIGSTOP): it was stopped, so that none of its threads could go on".to_owned())
+        }
         None => of_exit(status.code().unwrap_or_default(), findings),
     };
     Some(Death { kind, cause, run })

@@ -5,6 +5,7 @@
 //! warden ends as the runner did.
 
 use std::ffi::c_int;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// So long descendants are killed that come again and again; then the warden ends and leaves them to the host.
@@ -37,6 +38,11 @@ pub(super) fn leave(warden: libc::pid_t) {
         }
     }
 }
+
+static WAS_STOPPED: AtomicBool = AtomicBool::new(false);
+
+/// How the warden ends when it had to end a runner that was stopped.
+pub(super) const STOPPED: c_int = 119;
 
 /// Watches over `runner`, and never returns.
 pub(super) fn watch(runner: libc::pid_t) -> ! {
@@ -74,13 +80,19 @@ fn awaited() -> libc::sigset_t {
     }
 }
 
-/// Reaps whoever has ended; the runner's status if it was among them.
+/// Reaps whoever has ended; the runner's status if it was among them. A runner that is stopped would hold its runs for ever, and none of its threads
+/// could answer the host: it is ended.
 fn reap(runner: libc::pid_t) -> Option<c_int> {
     let mut of_runner = None;
     loop {
         let mut status = 0;
         // SAFETY: the status is written to a number of ours.
-        match unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG) } {
+        match unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG | libc::WUNTRACED) } {
+            stopped if stopped == runner && libc::WIFSTOPPED(status) => {
+                // SAFETY: our child, and not reaped.
+                unsafe { libc::kill(runner, libc::SIGKILL) };
+                WAS_STOPPED.store(true, Ordering::Relaxed);
+            }
             ended if ended == runner => of_runner = Some(status),
             ended if ended > 0 => {}
             _ => return of_runner,
@@ -135,6 +147,9 @@ fn children_by_search() -> Vec<libc::pid_t> {
 fn end_like(status: c_int) -> ! {
     // SAFETY: plain system calls; no core of the warden is wanted, it is the runner's end that is told.
     unsafe {
+        if WAS_STOPPED.load(Ordering::Relaxed) {
+            libc::_exit(STOPPED);
+        }
         if libc::WIFSIGNALED(status) {
             let signal = libc::WTERMSIG(status);
             let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
