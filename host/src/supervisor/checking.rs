@@ -6,6 +6,7 @@
 use super::args_check::{Changed, Check, PAGE};
 use super::keeper::Keeper;
 use super::offer::{self, HOST};
+use super::reconcile::Cause;
 use super::snapshot::AllComing;
 use super::state::{Attempt, Findings, Process};
 use crate::problem;
@@ -144,7 +145,8 @@ impl Keeper {
     fn accept(&mut self, number: i64, attempt: Attempt, batch: Batch) {
         let findings = attempt.check.as_ref().map(|c| &c.findings).filter(|f| !f.refused.is_empty());
         if let Some(findings) = findings.filter(|_| !attempt.asker.force) {
-            let refusal = args_refused(&attempt.plugin, findings);
+            let verb = if attempt.asker.cause == Cause::Rollback { "rollback" } else { "reload" };
+            let refusal = args_refused(&attempt.plugin, findings, verb);
             return self.refuse(number, attempt, refusal);
         }
         if attempt.probe { self.open_here(number, attempt) } else { self.publish(number, attempt, batch) }
@@ -196,7 +198,7 @@ pub(super) fn died_while_checked(attempt: &Attempt, death: &Death) -> Refusal {
         .remedy("correct `migrate_args` of that job; what served goes on serving")
 }
 
-fn args_refused(plugin: &str, findings: &Findings) -> Refusal {
+fn args_refused(plugin: &str, findings: &Findings, verb: &str) -> Refusal {
     let Findings { checked, refused, named } = findings;
     let more = refused.len().saturating_sub(named.len());
     let mut list = named.iter().map(|n| format!("{} ({}): {}", n.event, n.event_type, n.why)).collect::<Vec<_>>().join("\n");
@@ -209,7 +211,7 @@ fn args_refused(plugin: &str, findings: &Findings) -> Refusal {
         .expected("arguments that fit the new schema, as they are stored or as `migrate_args` carries them over")
         .found(list)
         .remedy(format!(
-            "carry them over in `migrate_args`, or edit or cancel those events; `sexton plugin reload {plugin} --force` pauses them instead"
+            "carry them over in `migrate_args`, or edit or cancel those events; `sexton plugin {verb} {plugin} --force` pauses them instead"
         ))
 }
 

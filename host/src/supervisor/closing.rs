@@ -95,7 +95,7 @@ impl Keeper {
             Some(_) if matches!(farewell.memory, Memory::Lingering { .. }) => {}
             Some(copy) if retiring.served => {
                 plugin.copies.push_back(copy);
-                sweep::trim(&mut plugin.copies);
+                plugin.trim_copies();
             }
             Some(copy) => sweep::remove(&copy),
             None => {}

@@ -77,7 +77,7 @@ impl Keeper {
             plugin.decision = row.decision;
             plugin.last_digest = row.last_generation.map(|(_, digest)| digest);
         }
-        match sweep::sweep(&keeper.ground.generations) {
+        match sweep::sweep(&keeper.ground.generations, &keeper.rollbacks()) {
             Ok(kept) => {
                 for (name, copies) in kept {
                     keeper.plugins.entry(name).or_default().copies = copies;

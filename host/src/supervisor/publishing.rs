@@ -6,6 +6,7 @@
 use super::checking::changed_types;
 use super::keeper::Keeper;
 use super::offer::{self, HOST};
+use super::reconcile::Cause;
 use super::state::{Active, Attempt};
 use crate::problem;
 use crate::registry::Serving;
@@ -144,13 +145,20 @@ impl Keeper {
         if let Err(error) = self.ground.store.placed(number, placement.name()) {
             tracing::warn!(plugin = name, refusal = %problem::from_store(&error), "where the generation runs is not remembered");
         }
-        let verb = if old.is_some() { "plugin.reload" } else { "plugin.load" };
+        let verb = match (asker.cause, &old) {
+            (Cause::Rollback, _) => "plugin.rollback",
+            (_, Some(_)) => "plugin.reload",
+            (_, None) => "plugin.load",
+        };
         tracing::info!(plugin = name, generation = number, digest, "serves");
         self.audit(&asker.by, verb, &name, detail);
+        if asker.cause == Cause::Rollback {
+            self.keep_rolled_back(&name, &asker.by);
+        }
         if let Some(old) = old {
             self.retire(&name, old);
         }
-        if let Some(path) = path {
+        if let Some(path) = path.filter(|_| asker.cause != Cause::Rollback) {
             self.clear_rejection(&path);
         }
         if name == HOST {

@@ -4,6 +4,7 @@
 
 use super::args_check::Check;
 use super::arrival::Arrived;
+use super::placing::Overwritten;
 use super::reconcile::Cause;
 use super::settle::{Fingerprint, Look, Settling};
 use super::{GenerationView, PluginView, UnloadMode};
@@ -109,6 +110,20 @@ pub struct Verb {
 pub enum What {
     /// Load by name or path.
     Load(String),
+    /// Serve an earlier build again.
+    Rollback {
+        /// Which plugin.
+        name: String,
+        /// Which build, by digest or generation; the one before if nobody says.
+        to: Option<String>,
+    },
+    /// Where it runs from now on.
+    Place {
+        /// Which plugin.
+        name: String,
+        /// Where.
+        placement: Placement,
+    },
     /// Unload by name.
     Unload {
         /// Which.
@@ -137,12 +152,14 @@ pub struct Asker {
     pub placed: Option<Look>,
     /// Stored events that the new build cannot read do not stand in its way: they are paused.
     pub force: bool,
+    /// The settings file as it was before the verb wrote it: put back if that is refused.
+    pub settings: Option<Box<Overwritten>>,
 }
 
 impl Asker {
     /// The directory itself.
     pub fn watcher() -> Self {
-        Self { by: Actor("watcher".to_owned()), cause: Cause::Noticed, reply: None, placed: None, force: false }
+        Self { by: Actor("watcher".to_owned()), cause: Cause::Noticed, reply: None, placed: None, force: false, settings: None }
     }
 
     /// Tells. A caller that went away meanwhile is no trouble.

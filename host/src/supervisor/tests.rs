@@ -16,7 +16,9 @@ use std::path::Path;
 use std::time::Instant;
 
 mod changes;
+mod places;
 mod refusals;
+mod rollbacks;
 mod signatures;
 mod stored_args;
 mod tables;
