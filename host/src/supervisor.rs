@@ -8,6 +8,7 @@ mod arrival;
 mod checking;
 mod closing;
 mod crashes;
+mod diff;
 mod keeper;
 mod levels;
 mod listing;
@@ -18,6 +19,7 @@ mod placing;
 mod publishing;
 mod reconcile;
 mod rollback;
+mod schema_words;
 mod settle;
 mod snapshot;
 mod state;
@@ -33,6 +35,7 @@ use crate::problem;
 use crate::registry::{Placement, Registry};
 use arc_swap::ArcSwap;
 use chrono::{DateTime, Utc};
+pub use diff::Diff;
 use keeper::Keeper;
 pub use levels::Levelled;
 use parking_lot::{Condvar, Mutex};
@@ -45,7 +48,7 @@ use sexton_loader::seam::Stamped;
 use sexton_store::Store;
 use sexton_store::rows::{Actor, Decision, Lease};
 use state::{Answer, Asker, Limits, Message, Verb, What};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
@@ -282,6 +285,13 @@ impl Supervisor {
     /// Writes into the plugin's settings file where it runs, and loads it there. What is refused is as before, the file too.
     pub fn place(&self, name: &str, placement: Placement, by: &Actor) -> Result<PluginView, Refusal> {
         self.ask(What::Place { name: name.to_owned(), placement }, Cause::Reload, false, by)
+    }
+
+    /// What a file would change if it were loaded: opened and checked as `load` does, and nothing of it published.
+    pub fn diff(&self, path: &Path) -> Result<Diff, Refusal> {
+        let (reply, answer) = channel();
+        self.door.send(Message::Diff { path: path.to_owned(), reply }).map_err(|_| problem::stopped_duty("supervisor"))?;
+        answer.recv().unwrap_or_else(|_| Err(problem::stopping()))
     }
 
     /// Lets the serving generation of a plugin log from `level` on (`off error warn info debug trace`), until it is loaded again. Refused if

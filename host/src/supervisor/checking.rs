@@ -74,7 +74,7 @@ impl Keeper {
 
     /// What new events have to fit besides the schemas in force.
     pub(super) fn coming(&self) -> AllComing {
-        let checks = self.attempts.values().filter_map(|a| a.check.as_ref());
+        let checks = self.attempts.values().filter(|a| a.inquiry.is_none()).filter_map(|a| a.check.as_ref());
         checks.flat_map(|c| c.changed()).map(|changed| (changed.id, Arc::clone(&changed.coming))).collect()
     }
 
@@ -143,6 +143,9 @@ impl Keeper {
 
     /// What is stored is checked. Refused arguments refuse the build, unless somebody said to pause those events.
     fn accept(&mut self, number: i64, attempt: Attempt, batch: Batch) {
+        if attempt.inquiry.is_some() {
+            return self.tell_diff(number, attempt, &batch);
+        }
         let findings = attempt.check.as_ref().map(|c| &c.findings).filter(|f| !f.refused.is_empty());
         if let Some(findings) = findings.filter(|_| !attempt.asker.force) {
             let verb = if attempt.asker.cause == Cause::Rollback { "rollback" } else { "reload" };

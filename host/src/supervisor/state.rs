@@ -4,6 +4,7 @@
 
 use super::args_check::Check;
 use super::arrival::Arrived;
+use super::diff::Diff;
 use super::placing::Overwritten;
 use super::reconcile::Cause;
 use super::settle::{Fingerprint, Look, Settling};
@@ -16,7 +17,7 @@ use sexton_loader::confine::Applied;
 use sexton_loader::inspect::Signature;
 use sexton_loader::runner::Usage;
 use sexton_loader::seam::{Farewell, Order, Stamped};
-use sexton_plugin_api::wire::{ActionOffer, Batch, Identity};
+use sexton_plugin_api::wire::{ActionOffer, Batch, Identity, StandingEvent};
 use sexton_store::rows::{Actor, Decision};
 use std::collections::{BTreeSet, VecDeque};
 use std::path::PathBuf;
@@ -81,6 +82,13 @@ pub enum Message {
     },
     /// Something said by a generation.
     Report(Stamped),
+    /// What a file would change.
+    Diff {
+        /// Which file.
+        path: PathBuf,
+        /// Told when it is known.
+        reply: Sender<Result<Diff, Refusal>>,
+    },
     /// The directory may have changed.
     Dirty,
     /// Unload everything and end.
@@ -236,6 +244,8 @@ pub struct Active {
     pub types: Vec<String>,
     /// Actions that it offered.
     pub actions: Vec<ActionOffer>,
+    /// Standing events that it declared.
+    pub standing: Vec<StandingEvent>,
     /// What it was loaded with.
     pub settings: PluginSettings,
     /// What it is; none for built-ins.
@@ -297,6 +307,8 @@ pub struct Attempt {
     pub offered: Option<Batch>,
     /// What is stored, checked against what it offered; the deadline is then that of the check.
     pub check: Option<Box<Check>>,
+    /// It is only looked at, for whoever waits here, and never serves.
+    pub inquiry: Option<Sender<Result<Diff, Refusal>>>,
 }
 
 /// What a check of stored arguments found.

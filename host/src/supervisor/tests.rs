@@ -16,6 +16,7 @@ use std::path::Path;
 use std::time::Instant;
 
 mod changes;
+mod diffs;
 mod places;
 mod refusals;
 mod rollbacks;
@@ -50,11 +51,19 @@ fn library(tail: &str) -> Vec<u8> {
 
 /// The same under another plugin's name.
 fn library_of(name: &str, tail: &str) -> Vec<u8> {
-    let (from, to) = (b"\"plugin\":\"fx-first\"", format!("\"plugin\":\"{name}\""));
-    assert_eq!(from.len(), to.len(), "a name of the same length");
-    let mut bytes = library(tail);
-    let places: Vec<usize> = (0..bytes.len() - from.len()).filter(|at| bytes[*at..].starts_with(from)).collect();
-    assert!(!places.is_empty(), "the identity is in the file");
+    with(library(tail), "\"plugin\":\"fx-first\"", &format!("\"plugin\":\"{name}\""))
+}
+
+/// Another build: its job of the same type wants a name.
+fn library_named(tail: &str) -> Vec<u8> {
+    with(library(tail), "built as: plain", "built as: named")
+}
+
+/// A text of the file put in the place of another of the same length.
+fn with(mut bytes: Vec<u8>, from: &str, to: &str) -> Vec<u8> {
+    assert_eq!(from.len(), to.len(), "texts of the same length");
+    let places: Vec<usize> = (0..bytes.len() - from.len()).filter(|at| bytes[*at..].starts_with(from.as_bytes())).collect();
+    assert!(!places.is_empty(), "`{from}` is in the file");
     for at in places {
         bytes[at..at + to.len()].copy_from_slice(to.as_bytes());
     }

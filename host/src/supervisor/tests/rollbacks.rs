@@ -108,6 +108,25 @@ fn a_copy_that_is_gone_at_the_start_is_said_and_nothing_else_serves_instead() {
 }
 
 #[test]
+fn an_earlier_build_is_held_to_what_is_stored_since() {
+    let site = Site::new();
+    site.put("libfx.so", &library_named(""));
+    let named = site.active("fx-first");
+    site.put("libfx.so", &library(""));
+    site.newer(&named);
+    let wish = json!({"event_type": "fx.say", "schedule": {"manual": true}});
+    let wish: NewEvent = serde_json::from_str(&wish.to_string()).expect("an event");
+    let id = site.engine.schedule(vec![wish], &who()).expect("accepted").remove(0).id;
+    let refused = site.supervisor.rollback("fx-first", None, false, &who()).expect_err("it wants a name");
+    assert!(refused.code == "PLG080" && refused.remedy.as_ref().expect("one").contains("plugin rollback fx-first --force"), "{refused}");
+    let view = site.active("fx-first");
+    assert!(view.rejection.is_none() && view.decision.is_none(), "the file is not to blame");
+    let forced = site.supervisor.rollback("fx-first", None, true, &who()).expect("by force");
+    assert_eq!(forced.digest, named.digest);
+    assert_eq!(site.store.event(id).expect("read").expect("there").state, sexton_core::EventState::Paused);
+}
+
+#[test]
 fn a_storm_of_changes_ends_in_the_last_and_opens_few() {
     let site = Site::new();
     site.put("libfx.so", &library(""));

@@ -121,14 +121,14 @@ fn what_is_scheduled_during_a_check_fits_both_builds() {
 #[test]
 fn a_standing_event_that_is_declared_anew_is_no_obstacle() {
     let site = Site::new();
-    site.settings("libfx", &json!({"standing": "fx.say", "standing_args": {}}));
+    site.settings("libfx", &json!({"standing": "fx.say"}));
     site.put("libfx.so", &library(""));
     let first = site.active("fx-first");
-    site.settings("libfx", &json!({"standing": "fx.say", "standing_args": {"name": "Ada"}, "job": "named"}));
+    site.put("libfx.so", &library_named(""));
     site.newer(&first);
     let filter = sexton_store::rows::EventFilter { key: Some("always".to_owned()), ..Default::default() };
     let events = site.store.events(&filter, &Page { before: None, limit: 10 }).expect("events");
-    assert_eq!(events.iter().map(|e| e.wish.args.get()).collect::<Vec<_>>(), [r#"{"name":"Ada"}"#]);
+    assert_eq!(events.iter().map(|e| e.wish.args.get()).collect::<Vec<_>>(), [r#"{"name":"x"}"#]);
 }
 
 #[test]
