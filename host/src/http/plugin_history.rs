@@ -17,6 +17,9 @@ use std::collections::BTreeSet;
 /// What all verbs on plugins begin with.
 const VERBS: &str = "plugin.";
 
+/// Verbs by which a generation comes to serve.
+const SERVES: [&str; 3] = ["load", "reload", "rollback"];
+
 /// Something that happened. What is not known, or makes no sense for it, is null.
 #[derive(Debug, Serialize)]
 pub struct Happened {
@@ -25,7 +28,7 @@ pub struct Happened {
     at: DateTime<Utc>,
     /// Who did it.
     actor: Option<String>,
-    /// `load reload rollback unload reject crash quarantine retire decision place log_level`; `opened` for a generation that never served.
+    /// `load reload rollback unload reject crash quarantine retire decision place log_level`; `opened` for a generation that never served, `publish` for one of which no more is known.
     what: String,
     /// The code of a rejection, the cause of a crash, the verdict of a decision.
     why: Option<String>,
@@ -73,6 +76,9 @@ fn merged(lines: Vec<(i64, AuditLine)>, generations: &[GenerationRow], more: boo
     let of_line = |(id, line)| from_line(id, line, generations);
     let mut all: Vec<Happened> = lines.into_iter().map(of_line).collect();
     let last = all.last().map(|h| h.at);
+    // The store's own line about a generation that the supervisor tells more about.
+    let told_better: BTreeSet<i64> = all.iter().filter(|h| SERVES.contains(&h.what.as_str())).filter_map(|h| h.generation).collect();
+    all.retain(|h| h.what != "publish" || h.generation.is_none_or(|g| !told_better.contains(&g)));
     let mentioned: BTreeSet<i64> = all.iter().filter_map(|h| h.generation).collect();
     let refused: BTreeSet<String> = all.iter().filter(|h| h.what == "reject").filter_map(|h| h.digest_to.clone()).collect();
     let in_page = |at: DateTime<Utc>| (!more || last.is_some_and(|l| at >= l)) && until.is_none_or(|u| at < u);
@@ -181,6 +187,7 @@ mod tests {
                 "plugin.reload",
                 json!({"generation": 3, "digest_from": "a", "digest_to": "c", "types_changed": ["acme.x"], "events_paused": 2}),
             ),
+            line(29, "plugin.publish", json!({"generation": 3})),
             line(20, "plugin.reject", json!({"digest": "b", "code": "PLG080", "message": "no"})),
         ];
         let generations = [generation(3, "c", Some(30)), generation(2, "b", None), generation(5, "z", None), generation(1, "a", Some(10))];

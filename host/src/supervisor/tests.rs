@@ -34,6 +34,7 @@ struct Site {
     engine: Engine,
     registry: Arc<Registry>,
     supervisor: Supervisor,
+    lease: Lease,
 }
 
 fn who() -> Actor {
@@ -121,7 +122,7 @@ impl Site {
         let (reports, inbox) = channel();
         let ground = Ground {
             store: Arc::clone(&store),
-            lease,
+            lease: lease.clone(),
             registry: Arc::clone(&registry),
             engine: engine.clone(),
             plugins: dir.path().join("plugins"),
@@ -134,7 +135,7 @@ impl Site {
         let life_cycle = supervisor.clone();
         reports::spawn(inbox, engine.clone(), move |stamped| life_cycle.report(stamped)).expect("a router");
         supervisor.wait_ready();
-        Self { dir, store, engine, registry, supervisor }
+        Self { dir, store, engine, registry, supervisor, lease }
     }
 
     /// Ends engine and supervisor and starts both anew on the same store and directories.
