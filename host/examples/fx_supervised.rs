@@ -8,27 +8,22 @@ use std::path::PathBuf;
 
 static EVENTS: ScheduledEventRegistryWrapper = ScheduledEventRegistryWrapper::new();
 
+/// Changed in the file, it makes another build of it: one whose jobs want a name.
+static BUILT: &str = "built as: plain";
+
 #[derive(Deserialize)]
 #[serde(default)]
 struct Wishes {
     types: Vec<String>,
     load: String,
     standing: Option<String>,
-    standing_args: Value,
     word: String,
     job: String,
 }
 
 impl Default for Wishes {
     fn default() -> Self {
-        Self {
-            types: vec!["fx.say".to_owned()],
-            load: String::new(),
-            standing: None,
-            standing_args: json!({}),
-            word: "hello".to_owned(),
-            job: String::new(),
-        }
+        Self { types: vec!["fx.say".to_owned()], load: String::new(), standing: None, word: "hello".to_owned(), job: String::new() }
     }
 }
 
@@ -93,14 +88,16 @@ fn say(_bot: &Bot, _settings: &Value, _matches: &[Resource]) -> ActionResult {
 #[plugin(name = "fx-first")]
 fn load(host: &Host) -> Result<(), PluginError> {
     let wishes: Wishes = host.settings().map_err(|e| PluginError::new(format!("{e:?}")))?;
+    let named = wishes.job == "named" || std::hint::black_box(BUILT) == "built as: named";
     for event_type in &wishes.types {
-        match wishes.job.as_str() {
-            "named" => drop(EVENTS.register::<Named>(event_type.clone())),
-            _ => drop(EVENTS.register::<Say>(event_type.clone())),
+        if named {
+            EVENTS.register::<Named>(event_type.clone());
+        } else {
+            EVENTS.register::<Say>(event_type.clone());
         }
     }
     if let Some(event_type) = &wishes.standing {
-        EVENTS.standing("always", event_type.clone(), wishes.standing_args.clone(), schedule::Every::hours(1));
+        EVENTS.standing("always", event_type.clone(), if named { json!({ "name": "x" }) } else { json!({}) }, schedule::Every::hours(1));
     }
     match wishes.load.as_str() {
         "fail" => return Err(PluginError::new("no database")),

@@ -12,6 +12,7 @@ pub mod event_type;
 pub mod input;
 pub mod offline;
 pub mod plugin;
+pub mod plugin_changes;
 pub mod plugin_check;
 pub mod plugin_sign;
 pub mod run;

@@ -9,6 +9,8 @@ pub mod asked;
 pub mod door;
 pub mod event_view;
 pub mod events;
+pub mod plugin_changes;
+pub mod plugin_history;
 pub mod plugins;
 pub mod reading;
 pub mod run_logs;
@@ -94,6 +96,10 @@ pub fn router(rooms: Shared) -> Router {
         .route("/plugins/{name}", get(plugins::show))
         .route("/plugins/{name}/unload", post(plugins::unload))
         .route("/plugins/{name}/reload", post(plugins::reload))
+        .route("/plugins/diff", post(plugin_changes::diff))
+        .route("/plugins/{name}/history", get(plugin_history::show))
+        .route("/plugins/{name}/rollback", post(plugin_changes::rollback))
+        .route("/plugins/{name}/place", post(plugin_changes::place))
         .route("/plugins/{name}/release", post(plugins::release))
         .route("/plugins/{name}/log-level", post(plugins::log_level))
         .route("/event-types", get(types::list))

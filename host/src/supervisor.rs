@@ -8,14 +8,18 @@ mod arrival;
 mod checking;
 mod closing;
 mod crashes;
+mod diff;
 mod keeper;
 mod levels;
 mod listing;
 mod looks;
 mod offer;
 mod opening;
+mod placing;
 mod publishing;
 mod reconcile;
+mod rollback;
+mod schema_words;
 mod settle;
 mod snapshot;
 mod state;
@@ -31,6 +35,7 @@ use crate::problem;
 use crate::registry::{Placement, Registry};
 use arc_swap::ArcSwap;
 use chrono::{DateTime, Utc};
+pub use diff::Diff;
 use keeper::Keeper;
 pub use levels::Levelled;
 use parking_lot::{Condvar, Mutex};
@@ -43,7 +48,7 @@ use sexton_loader::seam::Stamped;
 use sexton_store::Store;
 use sexton_store::rows::{Actor, Decision, Lease};
 use state::{Answer, Asker, Limits, Message, Verb, What};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
@@ -273,6 +278,24 @@ impl Supervisor {
         self.ask(What::Release(name.to_owned()), Cause::Load, false, by)
     }
 
+    /// Serves an earlier build again, from the copy that was kept: the one before what serves, or the one that `to` names by digest or
+    /// generation. Holds while the directory shows what it shows now. `force` as for [`Supervisor::load_with`].
+    pub fn rollback(&self, name: &str, to: Option<&str>, force: bool, by: &Actor) -> Result<PluginView, Refusal> {
+        self.ask(What::Rollback { name: name.to_owned(), to: to.map(str::to_owned) }, Cause::Rollback, force, by)
+    }
+
+    /// Writes into the plugin's settings file where it runs, and loads it there. What is refused is as before, the file too.
+    pub fn place(&self, name: &str, placement: Placement, by: &Actor) -> Result<PluginView, Refusal> {
+        self.ask(What::Place { name: name.to_owned(), placement }, Cause::Reload, false, by)
+    }
+
+    /// What a file would change if it were loaded: opened and checked as `load` does, and nothing of it published.
+    pub fn diff(&self, path: &Path) -> Result<Diff, Refusal> {
+        let (reply, answer) = channel();
+        self.door.send(Message::Diff { path: path.to_owned(), reply }).map_err(|_| problem::stopped_duty("supervisor"))?;
+        answer.recv().unwrap_or_else(|_| Err(problem::stopping()))
+    }
+
     /// Lets the serving generation of a plugin log from `level` on (`off error warn info debug trace`), until it is loaded again. Refused if
     /// there is no such plugin (`INP013`), no such level (`INP016`), or nothing of it serves (`INP021`).
     pub fn log_level(&self, name: &str, level: &str, by: &Actor) -> Result<Levelled, Refusal> {
@@ -303,7 +326,7 @@ impl Supervisor {
 
     fn ask(&self, what: What, cause: Cause, force: bool, by: &Actor) -> Answer {
         let (reply, answer) = channel();
-        let asker = Asker { by: by.clone(), cause, reply: Some(reply), placed: None, force };
+        let asker = Asker { by: by.clone(), cause, reply: Some(reply), placed: None, force, settings: None };
         let verb = Verb { what, asker, expires: None, arrived: None };
         self.door.send(Message::Verb(verb)).map_err(|_| problem::stopped_duty("supervisor"))?;
         let view = answer.recv().unwrap_or_else(|_| Err(problem::stopped_duty("supervisor")))?;

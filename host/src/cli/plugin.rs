@@ -3,7 +3,7 @@
 //! Not the life cycle (the supervisor's). What must hold: unload says first what it will do.
 
 use crate::cli::connect::Door;
-use crate::cli::{Done, Failure, plugin_check, plugin_sign};
+use crate::cli::{Done, Failure, plugin_changes, plugin_check, plugin_sign};
 use crate::client::{Client, encode};
 use crate::output::table::{Column, card, cut, draw, instant, text};
 use crate::output::{self, Format};
@@ -41,6 +41,14 @@ pub enum Plugin {
         #[arg(long)]
         force: bool,
     },
+    /// Show what loading a file would change: types, schemas, stored events
+    Diff(plugin_changes::Diff),
+    /// Show what happened to a plugin: builds loaded, refused, crashed, retired, and by whom
+    History(plugin_changes::History),
+    /// Serve an earlier build again, until the plugin's file changes
+    Rollback(plugin_changes::Rollback),
+    /// Say where a plugin runs: in a process of its own, or in the host's
+    Place(plugin_changes::Place),
     /// End the decision that keeps a plugin from following the directory
     Release(Name),
     /// Say how much a plugin logs, until it is loaded again
@@ -140,6 +148,10 @@ impl Plugin {
                 let answer = door.open()?.post(&at(&name, "/log-level"), &json!({"level": level}))?;
                 door.answer(&answer, |l| format!("{name}, generation {}: log level {level}, {}", text(l, "generation"), text(l, "until")))
             }
+            Self::Diff(diff) => diff.run(door),
+            Self::History(history) => history.run(door),
+            Self::Rollback(rollback) => rollback.run(door),
+            Self::Place(place) => place.run(door),
             Self::Check(check) => check.run(door),
             Self::Sign(sign) => sign.run(door),
             Self::Keygen(keygen) => keygen.run(door),
@@ -147,11 +159,13 @@ impl Plugin {
     }
 }
 
-fn at(name: &str, verb: &str) -> String {
+/// The address of a verb on a plugin.
+pub fn at(name: &str, verb: &str) -> String {
     format!("/api/v1/plugins/{}{verb}", encode(name))
 }
 
-fn in_a_line(verb: &str, plugin: &Value) -> String {
+/// The plugin after a verb, in a line.
+pub fn in_a_line(verb: &str, plugin: &Value) -> String {
     let types = text(plugin, "event_types");
     let types = if types.is_empty() { String::new() } else { format!(", serves {types}") };
     let generation = text(plugin, "generation");

@@ -50,6 +50,12 @@ pub struct Audit {
     /// At most this many [default: 200 in a table, else all]
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
+    /// Only what was done to this: a plugin's name, an event's id
+    #[arg(long, value_name = "SUBJECT")]
+    pub subject: Option<String>,
+    /// Only verbs that begin so: `plugin.`, `event.pause`
+    #[arg(long, value_name = "PREFIX")]
+    pub verb: Option<String>,
 }
 
 const COLUMNS: &[Column] = &[
@@ -68,11 +74,11 @@ impl Audit {
     pub fn run(self, door: &Door) -> Done {
         door.pages(&List {
             path: "/api/v1/audit",
-            pairs: &[],
+            pairs: &[("subject", self.subject), ("verb", self.verb)],
             limit: self.limit,
             keep: |_| true,
             columns: COLUMNS,
-            none: "nothing was changed yet",
+            none: "nothing of that was changed yet",
         })
     }
 }

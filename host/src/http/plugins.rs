@@ -24,7 +24,8 @@ pub struct Shown {
     threads: Option<u64>,
 }
 
-fn shown(plugin: PluginView) -> Shown {
+/// The plugin with its figures.
+pub fn shown(plugin: PluginView) -> Shown {
     let figures = plugin.figures;
     Shown {
         pid: figures.map(|f| f.pid),

@@ -76,9 +76,10 @@ pub struct Line {
 /// `GET /api/v1/audit`.
 pub async fn audit(State(rooms): State<Shared>, mut asked: Asked) -> Answer<Items<Line>> {
     let page = asked.page()?;
+    let filter = AuditFilter { subject: asked.take("subject"), verb_prefix: asked.take("verb") };
     asked.done()?;
     let items = blocking(move || -> Result<_, No> {
-        let lines = rooms.store.audit_lines(&AuditFilter::default(), &page)?;
+        let lines = rooms.store.audit_lines(&filter, &page)?;
         let next = (lines.len() == page.limit).then(|| lines.last().map(|(id, _)| id.to_string())).flatten();
         Ok(Items { items: lines.into_iter().map(|(id, line)| Line { id, line }).collect(), next })
     });

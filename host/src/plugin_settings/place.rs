@@ -20,7 +20,11 @@ pub fn with_placement(text: &str, placement: Placement) -> Result<String, Refusa
         // A comment behind the value belongs to it.
         *value.decor_mut() = old.decor().clone();
     }
-    document.insert("placement", toml_edit::Item::Value(value));
+    match document.get_mut("placement") {
+        // Not inserted anew: the comments above it belong to the key.
+        Some(item) => *item = toml_edit::Item::Value(value),
+        None => drop(document.insert("placement", toml_edit::Item::Value(value))),
+    }
     let written = document.to_string();
     parse(&written, path)?;
     Ok(written)

@@ -76,6 +76,11 @@ pub fn sweep(directory: &Path) {
 }
 
 impl Arrived {
+    /// Where it stands for now.
+    pub fn passing(&self) -> &Path {
+        &self.passing
+    }
+
     /// Gives it its lasting name, in the place of what had it. A signature that stood there goes: it was another file's.
     pub fn settle(self, place: &Path) -> Result<(), Refusal> {
         let signature = inspect::signature_beside(place);

@@ -6,6 +6,7 @@
 use super::args_check::{Changed, Check, PAGE};
 use super::keeper::Keeper;
 use super::offer::{self, HOST};
+use super::reconcile::Cause;
 use super::snapshot::AllComing;
 use super::state::{Attempt, Findings, Process};
 use crate::problem;
@@ -73,7 +74,7 @@ impl Keeper {
 
     /// What new events have to fit besides the schemas in force.
     pub(super) fn coming(&self) -> AllComing {
-        let checks = self.attempts.values().filter_map(|a| a.check.as_ref());
+        let checks = self.attempts.values().filter(|a| a.inquiry.is_none()).filter_map(|a| a.check.as_ref());
         checks.flat_map(|c| c.changed()).map(|changed| (changed.id, Arc::clone(&changed.coming))).collect()
     }
 
@@ -142,9 +143,13 @@ impl Keeper {
 
     /// What is stored is checked. Refused arguments refuse the build, unless somebody said to pause those events.
     fn accept(&mut self, number: i64, attempt: Attempt, batch: Batch) {
+        if attempt.inquiry.is_some() {
+            return self.tell_diff(number, attempt, &batch);
+        }
         let findings = attempt.check.as_ref().map(|c| &c.findings).filter(|f| !f.refused.is_empty());
         if let Some(findings) = findings.filter(|_| !attempt.asker.force) {
-            let refusal = args_refused(&attempt.plugin, findings);
+            let verb = if attempt.asker.cause == Cause::Rollback { "rollback" } else { "reload" };
+            let refusal = args_refused(&attempt.plugin, findings, verb);
             return self.refuse(number, attempt, refusal);
         }
         if attempt.probe { self.open_here(number, attempt) } else { self.publish(number, attempt, batch) }
@@ -196,7 +201,7 @@ pub(super) fn died_while_checked(attempt: &Attempt, death: &Death) -> Refusal {
         .remedy("correct `migrate_args` of that job; what served goes on serving")
 }
 
-fn args_refused(plugin: &str, findings: &Findings) -> Refusal {
+fn args_refused(plugin: &str, findings: &Findings, verb: &str) -> Refusal {
     let Findings { checked, refused, named } = findings;
     let more = refused.len().saturating_sub(named.len());
     let mut list = named.iter().map(|n| format!("{} ({}): {}", n.event, n.event_type, n.why)).collect::<Vec<_>>().join("\n");
@@ -209,7 +214,7 @@ fn args_refused(plugin: &str, findings: &Findings) -> Refusal {
         .expected("arguments that fit the new schema, as they are stored or as `migrate_args` carries them over")
         .found(list)
         .remedy(format!(
-            "carry them over in `migrate_args`, or edit or cancel those events; `sexton plugin reload {plugin} --force` pauses them instead"
+            "carry them over in `migrate_args`, or edit or cancel those events; `sexton plugin {verb} {plugin} --force` pauses them instead"
         ))
 }
 

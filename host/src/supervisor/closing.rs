@@ -3,6 +3,7 @@
 //! Not the verb `unload` (`unloading`). What must hold: a generation is told to unload only after it said that nothing runs in it, and its
 //! private copy stays until it is gone.
 
+use super::diff::is_inquiry;
 use super::keeper::Keeper;
 use super::offer::HOST;
 use super::state::{Active, Attempt, Retiring, farewell_words, names};
@@ -106,6 +107,9 @@ impl Keeper {
             let detail = json!({"generation": generation, "digest": retiring.digest, "drained_ms": drained_ms, "residue": state});
             self.audit(&Actor("host".to_owned()), "plugin.retire", &retiring.plugin, detail);
         }
+        if is_inquiry(generation) {
+            return retiring.copy.iter().for_each(|copy| sweep::remove(copy));
+        }
         let plugin = self.plugins.entry(retiring.plugin).or_default();
         plugin.past.push_back(GenerationView { generation, state, digest: retiring.digest });
         if plugin.past.len() > PAST_MAX {
@@ -116,7 +120,7 @@ impl Keeper {
             Some(_) if matches!(farewell.memory, Memory::Lingering { .. }) => {}
             Some(copy) if retiring.served => {
                 plugin.copies.push_back(copy);
-                sweep::trim(&mut plugin.copies);
+                plugin.trim_copies();
             }
             Some(copy) => sweep::remove(&copy),
             None => {}
@@ -222,7 +226,7 @@ impl Keeper {
 
     /// A load or unload of the plugin that is under way.
     pub(super) fn under_way(&self, plugin: &str) -> Option<Refusal> {
-        let what = if self.attempts.values().any(|a| a.plugin == plugin) {
+        let what = if self.attempts.values().any(|a| a.plugin == plugin && a.inquiry.is_none()) {
             "loaded"
         } else if self.unloads.iter().any(|u| u.plugin == plugin) {
             "unloaded"

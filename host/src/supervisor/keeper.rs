@@ -41,6 +41,8 @@ pub struct Keeper {
     pub(super) deferred: VecDeque<Verb>,
     pub(super) rows: BTreeMap<TypeId, TypeRow>,
     pub(super) phase: Phase,
+    /// Files that were only looked at.
+    pub(super) inquiries: i64,
     pub(super) next_look: Instant,
     pub(super) doorbell: Option<Doorbell>,
     pub(super) last_look: Instant,
@@ -67,6 +69,7 @@ impl Keeper {
             unloads: Vec::new(),
             deferred: VecDeque::new(),
             rows: BTreeMap::new(),
+            inquiries: 0,
             phase: Phase::Starting { since: Instant::now() },
             next_look: Instant::now(),
             last_look: Instant::now(),
@@ -80,7 +83,7 @@ impl Keeper {
             plugin.decision = row.decision;
             plugin.last_digest = row.last_generation.map(|(_, digest)| digest);
         }
-        match sweep::sweep(&keeper.ground.generations) {
+        match sweep::sweep(&keeper.ground.generations, &keeper.rollbacks()) {
             Ok(kept) => {
                 for (name, copies) in kept {
                     keeper.plugins.entry(name).or_default().copies = copies;
@@ -123,6 +126,7 @@ impl Keeper {
                 let _gone = reply.send(answer);
             }
             Message::Report(stamped) => self.take_report(stamped),
+            Message::Diff { path, reply } => self.begin_diff(&path, reply),
             Message::Dirty => self.look_by(Instant::now()),
             Message::Stop { grace, reply } => self.begin_stop(grace, reply),
         }

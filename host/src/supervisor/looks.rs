@@ -6,7 +6,7 @@ use super::keeper::Keeper;
 use super::listing;
 use super::reconcile::{self, Case, Cause, FileStep, Presence, Step};
 use super::settle::{Fingerprint, Look, SETTLE, Settling};
-use super::state::{Asker, File};
+use super::state::{Asker, File, Plugin};
 use super::{sweep, verbs};
 use crate::plugin_settings::{self, PluginSettings};
 use crate::problem;
@@ -208,6 +208,11 @@ impl Keeper {
                 self.plugins.entry(name.clone()).or_default().path = Some(path.to_owned());
                 self.answer_with_view(asker, &name);
             }
+            Step::Instead(digest) => {
+                inspect::discard(&found.inspected);
+                self.plugins.entry(name.clone()).or_default().path = Some(path.to_owned());
+                self.serve_kept(path, &name, &digest, asker);
+            }
             Step::Duplicate(holder) => {
                 inspect::discard(&found.inspected);
                 if let Some(file) = self.files.get_mut(path) {
@@ -237,6 +242,7 @@ impl Keeper {
             serving: active.map(|a| a.serving.digest.as_str()),
             same_settings: active.is_none_or(|a| a.settings == found.settings),
             decided: plugin.and_then(|p| p.decision.as_ref()).map(|d| d.digest.as_str()),
+            instead: plugin.and_then(Plugin::rolled_back_to),
             holder,
         })
     }
@@ -246,7 +252,12 @@ impl Keeper {
     }
 
     /// Remembers why a file is refused, says so, and leaves everything else as it is.
-    pub(super) fn reject(&mut self, path: &Path, refusal: Refusal, digest: Option<&str>, asker: Asker) {
+    pub(super) fn reject(&mut self, path: &Path, refusal: Refusal, digest: Option<&str>, mut asker: Asker) {
+        if let Some(settings) = asker.settings.take() {
+            settings.put_back();
+        }
+        // What is asked for by `rollback` is not the file.
+        let of_file = asker.cause != Cause::Rollback;
         let file = self.files.get(path);
         let said = asker.reply.is_none() && file.is_some_and(|f| f.rejection.as_ref() == Some(&refusal));
         if !said {
@@ -255,7 +266,7 @@ impl Keeper {
             let detail = json!({"path": shown(path), "digest": digest, "code": refusal.code, "message": refusal.message});
             self.audit(&asker.by, "plugin.reject", &name, detail);
         }
-        if let Some(file) = self.files.get_mut(path) {
+        if let Some(file) = self.files.get_mut(path).filter(|_| of_file) {
             // The store's trouble, or a private copy that cannot be made: not the file's fault, so that its change is not waited for.
             if matches!(refusal.blame, Blame::Store | Blame::World) || refusal.code == "PLG019" {
                 file.retry_at = Some(Instant::now() + RETRY);

@@ -81,11 +81,12 @@ impl Keeper {
             deadline,
             offered: None,
             check: None,
+            inquiry: None,
         };
         self.begin_load(number, attempt);
     }
 
-    fn in_runner(&self, number: i64, plugin: &str, copy: &Path, settings: &PluginSettings) -> (Sender<Order>, Process) {
+    pub(super) fn in_runner(&self, number: i64, plugin: &str, copy: &Path, settings: &PluginSettings) -> (Sender<Order>, Process) {
         let confinement = settings.confinement.clone();
         let threads = confinement.limits.runs;
         let start = Start { plugin: plugin.to_owned(), generation: number, image: copy.to_owned(), threads, confinement, group: None };
@@ -106,7 +107,22 @@ impl Keeper {
         let deadline = Instant::now() + settings.load_deadline.unwrap_or(self.limits.load);
         let (placement, probe, process) = (Placement::InProcess, false, None);
         let offered = None;
-        let attempt = Attempt { plugin, path, digest, image, settings, placement, probe, process, orders, asker, deadline, offered, check };
+        let attempt = Attempt {
+            plugin,
+            path,
+            digest,
+            image,
+            settings,
+            placement,
+            probe,
+            process,
+            orders,
+            asker,
+            deadline,
+            offered,
+            check,
+            inquiry: None,
+        };
         self.begin_load(number, attempt);
     }
 
@@ -127,11 +143,12 @@ impl Keeper {
             deadline: Instant::now() + self.limits.load,
             offered: None,
             check: None,
+            inquiry: None,
         };
         self.begin_load(0, attempt);
     }
 
-    fn begin_load(&mut self, number: i64, attempt: Attempt) {
+    pub(super) fn begin_load(&mut self, number: i64, attempt: Attempt) {
         let PluginSettings { settings, log_level, .. } = attempt.settings.clone();
         self.ground.engine.opening(number, &attempt.plugin);
         // Should nobody be at the other end, `Gone` or the deadline says so.

@@ -6,6 +6,7 @@
 use super::checking::changed_types;
 use super::keeper::Keeper;
 use super::offer::{self, HOST};
+use super::reconcile::Cause;
 use super::state::{Active, Attempt};
 use crate::problem;
 use crate::registry::Serving;
@@ -14,7 +15,7 @@ use serde_json::json;
 use sexton_core::Refusal;
 use sexton_loader::seam::Order;
 use sexton_loader::shown::shown;
-use sexton_plugin_api::wire::{ActionOffer, Batch};
+use sexton_plugin_api::wire::{ActionOffer, Batch, StandingEvent};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -22,6 +23,7 @@ use std::sync::Arc;
 struct Published {
     types: Vec<String>,
     actions: Vec<ActionOffer>,
+    standing: Vec<StandingEvent>,
     /// Types whose schema is another than before.
     changed: Vec<String>,
     /// Events that were paused because it does not accept their arguments.
@@ -76,7 +78,7 @@ impl Keeper {
             .map_err(|e| problem::from_store(&e))?;
         self.rows.extend(rows.into_iter().map(|row| (row.id, row)));
         let types = checked.offers.into_iter().map(|o| o.event_type).collect();
-        Ok(Published { types, actions: checked.actions, changed, paused })
+        Ok(Published { types, actions: checked.actions, standing: checked.standing, changed, paused })
     }
 
     /// A plugin whose file is gone keeps only the types of which an event is left.
@@ -119,9 +121,9 @@ impl Keeper {
         self.ground.engine.introduce(&serving);
         // Before the swap: orders keep their sequence, so that no run can come before it.
         let _ended = serving.orders.send(Order::Activate);
-        let Published { types, actions, changed, paused } = published;
+        let Published { types, actions, standing, changed, paused } = published;
         let offered: BTreeSet<String> = types.iter().cloned().collect();
-        let active = Active { serving, types, actions, settings, image, process };
+        let active = Active { serving, types, actions, standing, settings, image, process };
         let plugin = self.plugins.entry(name.clone()).or_default();
         plugin.withdrawn = false;
         plugin.restart = None;
@@ -144,13 +146,20 @@ impl Keeper {
         if let Err(error) = self.ground.store.placed(number, placement.name()) {
             tracing::warn!(plugin = name, refusal = %problem::from_store(&error), "where the generation runs is not remembered");
         }
-        let verb = if old.is_some() { "plugin.reload" } else { "plugin.load" };
+        let verb = match (asker.cause, &old) {
+            (Cause::Rollback, _) => "plugin.rollback",
+            (_, Some(_)) => "plugin.reload",
+            (_, None) => "plugin.load",
+        };
         tracing::info!(plugin = name, generation = number, digest, "serves");
         self.audit(&asker.by, verb, &name, detail);
+        if asker.cause == Cause::Rollback {
+            self.keep_rolled_back(&name, &asker.by);
+        }
         if let Some(old) = old {
             self.retire(&name, old);
         }
-        if let Some(path) = path {
+        if let Some(path) = path.filter(|_| asker.cause != Cause::Rollback) {
             self.clear_rejection(&path);
         }
         if name == HOST {
@@ -165,6 +174,11 @@ impl Keeper {
         if attempt.check.is_some() {
             // Its schemas bind nobody any longer.
             self.swap();
+        }
+        if let Some(inquirer) = &attempt.inquiry {
+            // Gone: then nobody wants to know.
+            let _gone = inquirer.send(Err(refusal));
+            return;
         }
         match &attempt.path {
             Some(path) => {

@@ -52,6 +52,8 @@ pub enum Cause {
     Reload,
     /// The host itself, after a crash.
     Restart,
+    /// `plugin rollback`.
+    Rollback,
 }
 
 /// What is known once a file was inspected.
@@ -67,6 +69,8 @@ pub struct Case<'a> {
     pub same_settings: bool,
     /// The digest against which a decision was made.
     pub decided: Option<&'a str>,
+    /// The digest that the decision wants to serve instead, if it is a rollback.
+    pub instead: Option<&'a str>,
     /// Another file that is listed and holds the name.
     pub holder: Option<&'a Path>,
 }
@@ -78,6 +82,8 @@ pub enum Step {
     Leave,
     /// A decision keeps it out.
     Stay,
+    /// A decision wants an earlier build to serve in its place.
+    Instead(String),
     /// Another file has its name.
     Duplicate(PathBuf),
     /// Load it.
@@ -94,7 +100,8 @@ pub fn weigh(case: &Case<'_>) -> Step {
     }
     let in_force = case.decided == Some(case.digest);
     if in_force && case.cause != Cause::Load {
-        return Step::Stay;
+        let serves = |instead: &&str| case.serving == Some(*instead) && case.same_settings && case.cause != Cause::Reload;
+        return case.instead.filter(|i| !serves(i)).map_or(Step::Stay, |i| Step::Instead(i.to_owned()));
     }
     let serves = case.serving == Some(case.digest) && case.same_settings;
     if serves && case.decided.is_none() && case.cause != Cause::Reload {
@@ -150,7 +157,25 @@ mod tests {
             (Reload, Some("old"), true, Some("old"), load_and_forget),
         ];
         for (cause, serving, same_settings, decided, wanted) in table {
-            let case = Case { cause, digest: "new", serving, same_settings, decided, holder: None };
+            let case = Case { cause, digest: "new", serving, same_settings, decided, instead: None, holder: None };
+            assert_eq!(weigh(&case), wanted, "{case:?}");
+        }
+    }
+
+    #[test]
+    fn a_rollback_holds_while_the_directory_shows_what_it_was_decided_against() {
+        use Cause::{Load, Noticed, Reload};
+        let (instead, load) = (Step::Instead("kept".to_owned()), Step::Load { ends_decision: true });
+        // cause, serving, same settings, decided against, wanted; the file's digest is always "new".
+        for (cause, serving, same_settings, decided, wanted) in [
+            (Noticed, None, true, "new", instead.clone()),
+            (Noticed, Some("kept"), true, "new", Step::Stay),
+            (Noticed, Some("kept"), false, "new", instead.clone()),
+            (Reload, Some("kept"), true, "new", instead),
+            (Noticed, Some("kept"), true, "old", load.clone()),
+            (Load, Some("kept"), true, "new", load),
+        ] {
+            let case = Case { cause, digest: "new", serving, same_settings, decided: Some(decided), instead: Some("kept"), holder: None };
             assert_eq!(weigh(&case), wanted, "{case:?}");
         }
     }
@@ -159,7 +184,15 @@ mod tests {
     fn a_second_file_of_a_name_is_never_loaded() {
         for cause in [Cause::Noticed, Cause::Load, Cause::Reload] {
             let holder = Path::new("p/first.so");
-            let case = Case { cause, digest: "new", serving: Some("new"), same_settings: true, decided: Some("new"), holder: Some(holder) };
+            let case = Case {
+                cause,
+                digest: "new",
+                serving: Some("new"),
+                same_settings: true,
+                decided: Some("new"),
+                instead: None,
+                holder: Some(holder),
+            };
             assert_eq!(weigh(&case), Step::Duplicate(holder.to_owned()));
         }
     }

@@ -4,6 +4,8 @@
 
 use super::args_check::Check;
 use super::arrival::Arrived;
+use super::diff::Diff;
+use super::placing::Overwritten;
 use super::reconcile::Cause;
 use super::settle::{Fingerprint, Look, Settling};
 use super::{GenerationView, PluginView, UnloadMode};
@@ -15,7 +17,7 @@ use sexton_loader::confine::Applied;
 use sexton_loader::inspect::Signature;
 use sexton_loader::runner::Usage;
 use sexton_loader::seam::{Farewell, Order, Stamped};
-use sexton_plugin_api::wire::{ActionOffer, Batch, Identity};
+use sexton_plugin_api::wire::{ActionOffer, Batch, Identity, StandingEvent};
 use sexton_store::rows::{Actor, Decision};
 use std::collections::{BTreeSet, VecDeque};
 use std::path::PathBuf;
@@ -83,6 +85,13 @@ pub enum Message {
     },
     /// Something said by a generation.
     Report(Stamped),
+    /// What a file would change.
+    Diff {
+        /// Which file.
+        path: PathBuf,
+        /// Told when it is known.
+        reply: Sender<Result<Diff, Refusal>>,
+    },
     /// The directory may have changed.
     Dirty,
     /// Unload everything and end.
@@ -112,6 +121,20 @@ pub struct Verb {
 pub enum What {
     /// Load by name or path.
     Load(String),
+    /// Serve an earlier build again.
+    Rollback {
+        /// Which plugin.
+        name: String,
+        /// Which build, by digest or generation; the one before if nobody says.
+        to: Option<String>,
+    },
+    /// Where it runs from now on.
+    Place {
+        /// Which plugin.
+        name: String,
+        /// Where.
+        placement: Placement,
+    },
     /// Unload by name.
     Unload {
         /// Which.
@@ -140,12 +163,14 @@ pub struct Asker {
     pub placed: Option<Look>,
     /// Stored events that the new build cannot read do not stand in its way: they are paused.
     pub force: bool,
+    /// The settings file as it was before the verb wrote it: put back if that is refused.
+    pub settings: Option<Box<Overwritten>>,
 }
 
 impl Asker {
     /// The directory itself.
     pub fn watcher() -> Self {
-        Self { by: Actor("watcher".to_owned()), cause: Cause::Noticed, reply: None, placed: None, force: false }
+        Self { by: Actor("watcher".to_owned()), cause: Cause::Noticed, reply: None, placed: None, force: false, settings: None }
     }
 
     /// Tells. A caller that went away meanwhile is no trouble.
@@ -222,6 +247,8 @@ pub struct Active {
     pub types: Vec<String>,
     /// Actions that it offered.
     pub actions: Vec<ActionOffer>,
+    /// Standing events that it declared.
+    pub standing: Vec<StandingEvent>,
     /// What it was loaded with.
     pub settings: PluginSettings,
     /// What it is; none for built-ins.
@@ -283,6 +310,8 @@ pub struct Attempt {
     pub offered: Option<Batch>,
     /// What is stored, checked against what it offered; the deadline is then that of the check.
     pub check: Option<Box<Check>>,
+    /// It is only looked at, for whoever waits here, and never serves.
+    pub inquiry: Option<Sender<Result<Diff, Refusal>>>,
 }
 
 /// What a check of stored arguments found.

@@ -16,7 +16,10 @@ use std::path::Path;
 use std::time::Instant;
 
 mod changes;
+mod diffs;
+mod places;
 mod refusals;
+mod rollbacks;
 mod signatures;
 mod stored_args;
 mod tables;
@@ -31,6 +34,7 @@ struct Site {
     engine: Engine,
     registry: Arc<Registry>,
     supervisor: Supervisor,
+    lease: Lease,
 }
 
 fn who() -> Actor {
@@ -48,11 +52,19 @@ fn library(tail: &str) -> Vec<u8> {
 
 /// The same under another plugin's name.
 fn library_of(name: &str, tail: &str) -> Vec<u8> {
-    let (from, to) = (b"\"plugin\":\"fx-first\"", format!("\"plugin\":\"{name}\""));
-    assert_eq!(from.len(), to.len(), "a name of the same length");
-    let mut bytes = library(tail);
-    let places: Vec<usize> = (0..bytes.len() - from.len()).filter(|at| bytes[*at..].starts_with(from)).collect();
-    assert!(!places.is_empty(), "the identity is in the file");
+    with(library(tail), "\"plugin\":\"fx-first\"", &format!("\"plugin\":\"{name}\""))
+}
+
+/// Another build: its job of the same type wants a name.
+fn library_named(tail: &str) -> Vec<u8> {
+    with(library(tail), "built as: plain", "built as: named")
+}
+
+/// A text of the file put in the place of another of the same length.
+fn with(mut bytes: Vec<u8>, from: &str, to: &str) -> Vec<u8> {
+    assert_eq!(from.len(), to.len(), "texts of the same length");
+    let places: Vec<usize> = (0..bytes.len() - from.len()).filter(|at| bytes[*at..].starts_with(from.as_bytes())).collect();
+    assert!(!places.is_empty(), "`{from}` is in the file");
     for at in places {
         bytes[at..at + to.len()].copy_from_slice(to.as_bytes());
     }
@@ -110,7 +122,7 @@ impl Site {
         let (reports, inbox) = channel();
         let ground = Ground {
             store: Arc::clone(&store),
-            lease,
+            lease: lease.clone(),
             registry: Arc::clone(&registry),
             engine: engine.clone(),
             plugins: dir.path().join("plugins"),
@@ -123,7 +135,7 @@ impl Site {
         let life_cycle = supervisor.clone();
         reports::spawn(inbox, engine.clone(), move |stamped| life_cycle.report(stamped)).expect("a router");
         supervisor.wait_ready();
-        Self { dir, store, engine, registry, supervisor }
+        Self { dir, store, engine, registry, supervisor, lease }
     }
 
     /// Ends engine and supervisor and starts both anew on the same store and directories.

@@ -33,7 +33,8 @@ impl Keeper {
             return self.load_path(&path, verb);
         }
         let name = match &verb.what {
-            What::Load(name) | What::Reload(name) | What::Release(name) | What::Unload { name, .. } => name.clone(),
+            What::Load(name) | What::Reload(name) | What::Release(name) => name.clone(),
+            What::Unload { name, .. } | What::Rollback { name, .. } | What::Place { name, .. } => name.clone(),
         };
         let Some(target) = self.find(&name) else {
             return self.answer(verb.asker, Err(no_such(&name)));
@@ -69,6 +70,9 @@ impl Keeper {
                 asker.cause = Cause::Load;
                 self.take_path(&name, path, asker);
             }
+            (What::Rollback { to, .. }, Target::Plugin(name, Some(path))) => self.begin_rollback(&name, &path, to.as_deref(), asker),
+            (What::Place { placement, .. }, Target::Plugin(name, Some(path))) => self.begin_place(&name, &path, placement, asker),
+            (What::Rollback { name, .. } | What::Place { name, .. }, _) => self.answer(asker, Err(no_such(&name))),
             (What::Load(_) | What::Reload(_), Target::Plugin(name, path)) => self.take_path(&name, path, asker),
             (What::Load(_) | What::Reload(_) | What::Release(_), Target::File(path)) => self.take_now(&path, asker),
         }

@@ -3,6 +3,7 @@
 //! Runs under way and unresolved events are not in the tables: they are looked up when somebody asks. What must hold: making and reading
 //! views never waits for a plugin.
 
+use super::diff::is_inquiry;
 use super::keeper::Keeper;
 use super::looks::stem;
 use super::offer::HOST;
@@ -37,14 +38,14 @@ impl Keeper {
         let something_left = plugin.path.is_some()
             || plugin.active.is_some()
             || plugin.decision.is_some()
-            || self.retiring.values().any(|r| r.plugin == name)
+            || self.retiring.iter().any(|(number, r)| r.plugin == name && !is_inquiry(*number))
             || self.rows.values().any(|row| row.owner.as_deref() == Some(name));
         name != HOST && something_left
     }
 
     fn plugin_view(&self, name: &str, plugin: &Plugin) -> PluginView {
         let file = plugin.path.as_ref().and_then(|p| self.files.get(p));
-        let attempt = self.attempts.values().find(|a| a.plugin == name);
+        let attempt = self.attempts.values().find(|a| a.plugin == name && a.inquiry.is_none());
         let opening = attempt.is_some() || plugin.restart.is_some();
         let active = plugin.active.as_ref();
         let image = active.and_then(|a| a.image.as_ref()).or_else(|| attempt.and_then(|a| a.image.as_ref()));
@@ -81,7 +82,7 @@ impl Keeper {
     }
 
     fn state(&self, name: &str, plugin: &Plugin, file: Option<&File>, opening: bool) -> PluginState {
-        let decided = plugin.decision.as_ref().filter(|_| plugin.active.is_none()).map(|d| d.verdict);
+        let decided = plugin.decision.as_ref().filter(|d| plugin.active.is_none() && d.verdict != Verdict::Rollback).map(|d| d.verdict);
         if plugin.active.is_some() {
             PluginState::Active
         } else if opening {
@@ -115,11 +116,12 @@ impl Keeper {
             state: "active".to_owned(),
             digest: a.serving.digest.clone(),
         });
-        let retiring = self.retiring.iter().rev().filter(|(_, r)| r.plugin == name).map(|(number, r)| GenerationView {
-            generation: *number,
-            state: if r.served { "draining".to_owned() } else { "abandoned, ending".to_owned() },
-            digest: r.digest.clone(),
-        });
+        let retiring =
+            self.retiring.iter().rev().filter(|(number, r)| r.plugin == name && !is_inquiry(**number)).map(|(number, r)| GenerationView {
+                generation: *number,
+                state: if r.served { "draining".to_owned() } else { "abandoned, ending".to_owned() },
+                digest: r.digest.clone(),
+            });
         active.chain(retiring).chain(plugin.past.iter().rev().cloned()).collect()
     }
 }

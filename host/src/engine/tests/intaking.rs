@@ -2,9 +2,12 @@
 
 use super::rig::{Rig, event, in_ms, once};
 use crate::engine::limits;
+use crate::registry::{Coming, KnownType, Snapshot};
 use chrono::{DateTime, Utc};
-use sexton_core::{NewEvent, Resource, Schedule};
+use sexton_core::{EventState, NewEvent, Resource, Schedule};
+use sexton_store::rows::{Change, Edit};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 fn raw(text: &str) -> Box<serde_json::value::RawValue> {
     serde_json::value::RawValue::from_string(text.into()).unwrap()
@@ -46,6 +49,56 @@ fn what_is_wrong_is_refused_with_its_code_and_stores_nothing() {
     assert_eq!(rig.engine.schedule(many, &rig.by).unwrap_err().code, "INP015");
     assert_eq!(rig.events(), 0);
     assert_eq!(rig.engine.schedule(vec![], &rig.by).unwrap().len(), 0);
+}
+
+#[test]
+fn while_a_build_comes_in_arguments_fit_its_schema_as_well() {
+    let rig = Rig::new();
+    rig.serve(&[("a.a", None), ("a.b", None)]);
+    let stored = rig.schedule(event("a.a", Schedule::Manual));
+    let schema = serde_json::json!({"type": "object", "required": ["wait"]});
+    let now = rig.registry.now();
+    let old = &now.types["a.a"];
+    let coming = Coming { plugin: "a".into(), validator: jsonschema::validator_for(&schema).unwrap(), args_schema: schema };
+    let known = Arc::new(KnownType {
+        event_type: "a.a".into(),
+        id: old.id,
+        owner: old.owner.clone(),
+        args_schema: old.args_schema.clone(),
+        validator: old.validator.clone(),
+        coming: Some(Arc::new(coming)),
+        serving: None,
+    });
+    let (mut types, mut by_id) = (now.types.clone(), now.by_id.clone());
+    types.insert("a.a".into(), Arc::clone(&known));
+    by_id.insert(known.id, known);
+    rig.registry.swap(Snapshot { types, by_id, actions: BTreeMap::new() });
+    for (args, message) in [("{}", "a new build of plugin `a` is being loaded"), (r#"{"wait": "yes"}"#, "break its schema at `/wait`")] {
+        let event = NewEvent { args: raw(args), ..event("a.a", Schedule::Manual) };
+        let refusal = rig.engine.schedule(vec![event], &rig.by).unwrap_err();
+        assert!(refusal.code == "INP002" && refusal.message.contains(message) && refusal.remedy.is_some(), "{refusal}");
+        let edit = Change::Edit(Box::new(Edit { args: Some(raw(args)), ..Edit::default() }));
+        let refusal = rig.engine.alter(stored, edit, &rig.by).unwrap_err();
+        assert!(refusal.code == "INP002" && refusal.message.contains(message), "{refusal}");
+    }
+    rig.schedule(NewEvent { args: raw(r#"{"wait": true}"#), ..event("a.a", Schedule::Manual) });
+    rig.schedule(event("a.b", Schedule::Manual));
+    assert_eq!(rig.events(), 3);
+}
+
+#[test]
+fn many_are_paused_in_one_go_and_what_is_not_scheduled_is_passed_over() {
+    let rig = Rig::new();
+    rig.serve(&[("a.a", None)]);
+    let all: Vec<_> = (0..1_100).map(|_| event("a.a", once(in_ms(3_600_000)))).collect();
+    let mut ids: Vec<_> = rig.engine.schedule(all[..600].to_vec(), &rig.by).unwrap().iter().map(|a| a.id).collect();
+    ids.extend(rig.engine.schedule(all[600..].to_vec(), &rig.by).unwrap().iter().map(|a| a.id));
+    rig.engine.alter(ids[3], Change::Cancel, &rig.by).unwrap();
+    assert_eq!(rig.engine.pause_many(&ids, "args_rejected: x", &rig.by).unwrap(), 1_099);
+    let event = rig.store.event(ids[1_000]).unwrap().unwrap();
+    assert_eq!((event.state, event.reason.as_deref()), (EventState::Paused, Some("args_rejected: x")));
+    assert_eq!(rig.store.event(ids[3]).unwrap().unwrap().state, EventState::Cancelled);
+    rig.engine.alter(ids[5], Change::Resume, &rig.by).unwrap();
 }
 
 #[test]

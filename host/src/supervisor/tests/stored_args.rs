@@ -119,16 +119,35 @@ fn what_is_scheduled_during_a_check_fits_both_builds() {
 }
 
 #[test]
+fn what_was_judged_before_a_check_and_is_stored_during_it_is_seen() {
+    let (site, first) = site_in("runner");
+    let judged_by = site.registry.now();
+    let type_id = judged_by.types["fx.say"].id;
+    turn(&site, "runner", "named");
+    until("the check to begin", || site.registry.now().types["fx.say"].coming.is_some().then_some(()));
+    // As intake does it: the snapshot is held until the event is stored.
+    let wish = json!({"event_type": "fx.say", "schedule": {"manual": true}});
+    let wish: NewEvent = serde_json::from_str(&wish.to_string()).expect("an event");
+    let late = sexton_store::rows::Intention { id: EventId(1), type_id, wish, first: None, standing_of: None };
+    let lease = site.lease.clone();
+    site.store.schedule(&lease, &[late], &who(), Utc::now()).expect("stored");
+    drop(judged_by);
+    let why = refused(&site, "PLG080");
+    assert!(why.found.expect("named").contains(&EventId(1).to_string()));
+    assert_eq!(site.view("fx-first").expect("there").generation, first.generation);
+}
+
+#[test]
 fn a_standing_event_that_is_declared_anew_is_no_obstacle() {
     let site = Site::new();
-    site.settings("libfx", &json!({"standing": "fx.say", "standing_args": {}}));
+    site.settings("libfx", &json!({"standing": "fx.say"}));
     site.put("libfx.so", &library(""));
     let first = site.active("fx-first");
-    site.settings("libfx", &json!({"standing": "fx.say", "standing_args": {"name": "Ada"}, "job": "named"}));
+    site.put("libfx.so", &library_named(""));
     site.newer(&first);
     let filter = sexton_store::rows::EventFilter { key: Some("always".to_owned()), ..Default::default() };
     let events = site.store.events(&filter, &Page { before: None, limit: 10 }).expect("events");
-    assert_eq!(events.iter().map(|e| e.wish.args.get()).collect::<Vec<_>>(), [r#"{"name":"Ada"}"#]);
+    assert_eq!(events.iter().map(|e| e.wish.args.get()).collect::<Vec<_>>(), [r#"{"name":"x"}"#]);
 }
 
 #[test]
