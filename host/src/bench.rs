@@ -15,7 +15,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 use rig::{Job, Rig};
 use serde::Serialize;
 use sexton_core::{Blame, Refusal};
+use sexton_loader::seam::Placement;
+use std::io::{Read, Write};
 use std::path::PathBuf;
+use std::process::Stdio;
 use std::time::Duration;
 
 const EXAMPLES: &str = "\
@@ -24,7 +27,11 @@ Examples:
   sexton bench drain --n 20000 --json
   sexton bench lateness --plugin target/release/libshell.so --type shell.run --args '{\"argv\": [\"true\"]}'
 
-Every case runs on a store of its own in a new directory under --dir, removed afterwards.";
+Every case runs on a store of its own in a new directory under --dir, removed afterwards.
+A plugin is measured in both placements, a line each.";
+
+/// The cases of a plugin, in turn.
+const PLACEMENTS: [Placement; 2] = [Placement::Runner, Placement::InProcess];
 
 /// What to measure.
 #[derive(Debug, Args)]
@@ -84,6 +91,9 @@ pub struct Line {
     pub workload: &'static str,
     /// Which case of it.
     pub case: String,
+    /// Where the plugin's jobs ran; absent for a job that is built in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub placement: Option<&'static str>,
     /// Events.
     pub n: usize,
     /// From the first call to the last answer, or from due to the last settled run.
@@ -102,9 +112,9 @@ pub struct Line {
     /// The greatest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_ms: Option<f64>,
-    /// CPU time that the process used, as a rate.
+    /// CPU time that the process and its runners used, as a rate.
     pub cpu_seconds_per_minute: f64,
-    /// Resident memory at the end of the case.
+    /// Resident memory of both at the end of the case.
     pub rss_mib: f64,
 }
 
@@ -127,6 +137,13 @@ impl Line {
     }
 }
 
+impl Line {
+    /// Of a job that ran there.
+    fn placed(self, placement: Option<&'static str>) -> Self {
+        Self { placement, ..self }
+    }
+}
+
 /// Three places after the point.
 fn rounded(value: f64) -> f64 {
     (value * 1_000.0).round() / 1_000.0
@@ -138,11 +155,14 @@ impl Bench {
     /// # Errors
     /// Wrong flags, or whatever keeps a host from starting.
     pub fn run(self) -> Done {
-        if self.workload == Workload::BulkSchedule && self.case.is_none() {
-            return self.each_in_its_own_process(bulk_schedule::CASES);
+        let cases = self.cases();
+        if cases > 1 && self.case.is_none() {
+            return self.each_in_its_own_process(cases);
         }
         let args = self.args.as_ref().map(|a| input::raw_json("--args", a)).transpose()?;
-        let job = Job { plugin: self.plugin.clone(), event_type: self.event_type.clone(), args };
+        // What only stores runs nothing: there a plugin's placement is what it is without saying.
+        let placement = if self.workload == Workload::BulkSchedule { Placement::Runner } else { PLACEMENTS[self.case.unwrap_or(0) % 2] };
+        let job = Job { plugin: self.plugin.clone(), event_type: self.event_type.clone(), args, placement };
         let place = rig::Place { dir: self.dir.clone(), store: self.store.clone(), job };
         let facts = machine::facts();
         if !self.json && self.case.is_none_or(|case| case == 0) {
@@ -158,11 +178,32 @@ impl Bench {
 }
 
 impl Bench {
+    fn cases(&self) -> usize {
+        match self.workload {
+            Workload::BulkSchedule => bulk_schedule::CASES,
+            Workload::Drain | Workload::Lateness if self.plugin.is_some() => PLACEMENTS.len(),
+            Workload::Drain | Workload::Lateness => 1,
+        }
+    }
+
     /// Memory and CPU time are a process's: one case does not carry another's.
     fn each_in_its_own_process(&self, cases: usize) -> Done {
+        let mut args = Vec::new();
+        if self.args.as_deref() == Some("-") {
+            std::io::stdin().read_to_end(&mut args)?;
+        }
         for case in 0..cases {
             let mut command = std::process::Command::new(std::env::current_exe()?);
-            let status = command.args(std::env::args_os().skip(1)).arg("--case").arg(case.to_string()).status()?;
+            command.args(std::env::args_os().skip(1)).arg("--case").arg(case.to_string()).stdin(Stdio::piped());
+            let mut child = command.spawn()?;
+            if let Some(mut stdin) = child.stdin.take()
+                && let Err(error) = stdin.write_all(&args)
+                // One that ends before it has read says itself why.
+                && error.kind() != std::io::ErrorKind::BrokenPipe
+            {
+                return Err(error.into());
+            }
+            let status = child.wait()?;
             if !status.success() {
                 return Err(Failure::Told(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)));
             }
@@ -207,9 +248,10 @@ impl Report {
             (Some(p50), Some(p99), Some(p999), Some(max)) => format!("  p50 {p50} ms  p99 {p99} ms  p99.9 {p999} ms  max {max} ms"),
             _ => String::new(),
         };
+        let case = line.placement.map_or_else(|| line.case.clone(), |placement| format!("{}, {placement}", line.case));
         output::line(&format!(
             "{:14} {:34} {:>8} in {:>7.3} s = {:>9.0}/s{spread}  cpu {:.1} s/min  rss {:.0} MiB",
-            line.workload, line.case, line.n, line.seconds, line.per_second, line.cpu_seconds_per_minute, line.rss_mib
+            line.workload, case, line.n, line.seconds, line.per_second, line.cpu_seconds_per_minute, line.rss_mib
         ))?;
         Ok(())
     }
@@ -249,11 +291,12 @@ impl Stretch {
 /// Waits until `n` runs are recorded; `HST007` if nothing moves for a minute.
 fn until_runs(rig: &Rig, n: usize, bar: &ProgressBar) -> Result<(), Failure> {
     let mut moved = std::time::Instant::now();
-    let mut last = -1;
+    let mut last = usize::MAX;
     loop {
         let runs = rig.house.rooms.store.counts().map_err(|e| Failure::Failed(crate::problem::from_store(&e)))?.runs;
-        bar.set_position(u64::try_from(runs).unwrap_or(0));
-        if usize::try_from(runs).unwrap_or(0) >= n {
+        let runs = usize::try_from(runs).unwrap_or(0).saturating_sub(rig.runs_before);
+        bar.set_position(runs as u64);
+        if runs >= n {
             return Ok(());
         }
         if runs != last {

@@ -133,11 +133,13 @@ impl Held {
     }
 }
 
-/// `g17-fx-cycles` is `g#`: the thread of a generation, whichever.
+/// `g17-fx-cycles` is `g#`: the thread of a generation, whichever. `g` in its own process or the host's, `r` and `w` at the host's end of a runner.
 fn of_any_generation(name: &str) -> String {
-    let number = name.strip_prefix('g').and_then(|rest| rest.split('-').next());
-    match number {
-        Some(number) if !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()) => "g#".to_owned(),
-        _ => name.to_owned(),
+    for letter in ['g', 'r', 'w'] {
+        let number = name.strip_prefix(letter).and_then(|rest| rest.split('-').next());
+        if number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())) {
+            return format!("{letter}#");
+        }
     }
+    name.to_owned()
 }

@@ -14,6 +14,8 @@ mod files;
 mod mutations;
 #[path = "life/placement.rs"]
 mod placement;
+#[path = "life/round_trip.rs"]
+mod round_trip;
 #[path = "life/runners.rs"]
 mod runners;
 #[path = "life/runs.rs"]

@@ -41,7 +41,7 @@ pub fn run(place: &Place, n: Option<usize>, report: &Report) -> Done {
     let stretch = Stretch::begin();
     let bar = report.bar("running", n);
     until_runs(&rig, n, &bar)?;
-    let line = stretch.line("drain", format!("due at one instant, {}", rig.desk.event_type()), n, None);
+    let line = stretch.line("drain", format!("due at one instant, {}", rig.desk.event_type()), n, None).placed(rig.placement());
     bar.finish_and_clear();
     let late = super::lateness::read(&rig, n)?;
     rig.stop();

@@ -36,14 +36,14 @@ pub fn run(place: &Place, n: Option<usize>, rate: u32, report: &Report) -> Done 
     let bar = report.bar("running", n);
     let stretch = Stretch::begin();
     until_runs(&rig, n, &bar)?;
-    let line = stretch.line("lateness", format!("{rate} a second, {}", rig.desk.event_type()), n, None);
+    let line = stretch.line("lateness", format!("{rate} a second, {}", rig.desk.event_type()), n, None).placed(rig.placement());
     bar.finish_and_clear();
     let late = read(&rig, n)?;
     rig.stop();
     report.tell(&line.spread(late))
 }
 
-/// Lateness of every run so far, in milliseconds.
+/// Lateness of the `n` newest runs, in milliseconds.
 ///
 /// # Errors
 /// When the store cannot be read.
@@ -51,7 +51,11 @@ pub fn read(rig: &Rig, n: usize) -> Result<Vec<f64>, Failure> {
     let store = &rig.house.rooms.store;
     let (mut late, mut before) = (Vec::with_capacity(n), None);
     loop {
-        let page = store.runs(&RunFilter::default(), &Page { before, limit: PAGE }).map_err(|e| Failure::Failed(from_store(&e)))?;
+        let limit = PAGE.min(n - late.len());
+        if limit == 0 {
+            return Ok(late);
+        }
+        let page = store.runs(&RunFilter::default(), &Page { before, limit }).map_err(|e| Failure::Failed(from_store(&e)))?;
         let Some((last, _)) = page.last() else { return Ok(late) };
         before = Some(*last);
         let started = page.iter().filter_map(|(_, run)| (run.started_at? - run.due_at).num_microseconds());

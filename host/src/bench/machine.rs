@@ -1,4 +1,4 @@
-//! What the numbers were measured on: processor, kernel, this process's CPU time and memory.
+//! What the numbers were measured on: processor, kernel, CPU time and memory of this process and of the runners that it started.
 //!
 //! Not a monitor. What must hold: a fact that the machine does not tell is null, never invented.
 
@@ -27,22 +27,37 @@ pub fn sentence(facts: &Value) -> String {
     format!("Sexton {} ({}) on {} x {}, Linux {}", of("version"), of("profile"), facts["cpus"], of("cpu"), of("kernel"))
 }
 
-/// User and system time of this process so far.
+/// The fields of `/proc/<pid>/stat` after the command, for this process and for its children: the runners.
+fn family() -> Vec<(String, Vec<String>)> {
+    let me = std::process::id().to_string();
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().into_string().ok()).filter(|name| name.bytes().all(|b| b.is_ascii_digit()));
+    let fields = |pid: &str| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // The command stands in parentheses and may hold anything; fields count from 3 after it.
+        let (_, after) = stat.rsplit_once(')')?;
+        Some(after.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+    };
+    let all = pids.filter_map(|pid| fields(&pid).map(|fields| (pid, fields)));
+    all.filter(|(pid, fields)| *pid == me || fields.get(1).is_some_and(|parent| *parent == me)).collect()
+}
+
+/// User and system time so far, of this process and its children, and of what these have waited for.
 #[must_use]
 pub fn cpu_time() -> Duration {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // The second field is the command in parentheses and may hold anything; fields count from 3 after it.
-    let after = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-    let ticks: u64 = after.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
+    let of = |fields: &[String]| fields.iter().skip(11).take(4).filter_map(|field| field.parse::<u64>().ok()).sum::<u64>();
+    let ticks: u64 = family().iter().map(|(_, fields)| of(fields)).sum();
     Duration::from_millis(ticks * 1_000 / TICKS)
 }
 
-/// Resident memory.
+/// Resident memory of this process and its children, in MiB.
 #[must_use]
 pub fn rss_mib() -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse::<f64>().ok());
-    kib.unwrap_or(0.0) / 1_024.0
+    let of = |pid: &str| {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse::<f64>().ok()).unwrap_or(0.0)
+    };
+    family().iter().map(|(pid, _)| of(pid)).sum::<f64>() / 1_024.0
 }
 
 #[cfg(test)]

@@ -6,9 +6,11 @@ use crate::app::House;
 use crate::cli::Failure;
 use crate::config::{Config, Flags};
 use crate::http::Shared;
+use crate::problem::from_store;
 use chrono::{DateTime, Utc};
 use serde_json::value::RawValue;
 use sexton_core::{Blame, NewEvent, Refusal, Schedule};
+use sexton_loader::seam::Placement;
 use sexton_store::rows::Actor;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -24,6 +26,8 @@ pub struct Job {
     pub event_type: Option<String>,
     /// Arguments; `{}` without.
     pub args: Option<Box<RawValue>>,
+    /// Where the plugin is placed.
+    pub placement: Placement,
 }
 
 /// Where cases are made.
@@ -45,6 +49,9 @@ pub struct Rig {
     pub socket: PathBuf,
     /// Where events are handed in.
     pub desk: Desk,
+    /// Runs that the store held before: a store that was named may have been used.
+    pub runs_before: usize,
+    plugged: bool,
     _dir: tempfile::TempDir,
 }
 
@@ -70,9 +77,10 @@ impl Place {
         let (state, plugins) = (dir.path().join("state"), dir.path().join("plugins"));
         std::fs::create_dir(&plugins)?;
         if let Some(file) = &self.job.plugin {
-            let copied = std::fs::copy(file, plugins.join(file.file_name().unwrap_or_default()));
-            copied
+            let library = plugins.join(file.file_name().unwrap_or_default());
+            std::fs::copy(file, &library)
                 .map_err(|e| Failure::Input(Refusal::new("PLG001", Blame::Input, format!("{} cannot be copied: {e}", file.display()))))?;
+            std::fs::write(library.with_extension("toml"), format!("placement = \"{}\"\n", self.job.placement))?;
         }
         let mut flags = Flags::from([("state", state.display().to_string()), ("name", "bench".to_owned())]);
         flags.insert("plugins", plugins.display().to_string());
@@ -83,7 +91,9 @@ impl Place {
         let house = House::start(&config, runtime).map_err(Failure::Failed)?;
         house.rooms.supervisor.wait_ready();
         let desk = Desk { rooms: Shared::clone(&house.rooms), event: self.event() };
-        let rig = Rig { house, socket: config.socket, desk, _dir: dir };
+        let runs = house.rooms.store.counts().map_err(|e| Failure::Failed(from_store(&e)))?.runs;
+        let (runs_before, plugged) = (usize::try_from(runs).unwrap_or(0), self.job.plugin.is_some());
+        let rig = Rig { house, socket: config.socket, desk, runs_before, plugged, _dir: dir };
         rig.must_serve()?;
         Ok(rig)
     }
@@ -140,6 +150,14 @@ impl Rig {
             Refusal::new("INP001", Blame::Input, format!("nobody serves `{}`", self.desk.event_type()))
                 .remedy("name the plugin's file with `--plugin` and one of its types with `--type`")
         })))
+    }
+
+    /// Where the plugin's jobs run, as the registry has it; none for a job that is built in.
+    #[must_use]
+    pub fn placement(&self) -> Option<&'static str> {
+        let snapshot = self.house.rooms.registry.now();
+        let serving = snapshot.types.get(self.desk.event_type()).and_then(|t| t.serving.as_ref())?;
+        self.plugged.then(|| serving.placement.name())
     }
 
     /// Stops the host and removes its directory.
