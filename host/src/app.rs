@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::engine::{self, Engine};
 use crate::http::{self, Facts, Phase, Rooms, Shared, door};
 use crate::problem::{flight_record as from_flight, from_store};
-use crate::registry::Registry;
+use crate::registry::{Placement, Registry};
 use crate::reports;
 use crate::supervisor::{self, Supervisor};
 use chrono::Utc;
@@ -29,6 +29,8 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+/// Of each plugin, when the one whose code took the host down is looked for.
+const GENERATIONS_LOOKED_AT: usize = 100;
 /// How often the engine's duties are looked at.
 const HEALTH_LOOK: Duration = Duration::from_secs(5);
 /// Threads of the event loop: they only read, write and wait.
@@ -229,17 +231,23 @@ fn start(config: &Config, runtime: Option<&Runtime>, stops: &mut Stops) -> Resul
 fn blame(store: &dyn Store, left: &Left) {
     let Some(death) = &left.host_death else { return };
     tracing::error!(generation = death.generation, "an earlier life of this host died: {}", death.cause);
-    let Some(slot) = left.slots.iter().find(|slot| Some(slot.generation) == death.generation) else { return };
+    let Some(generation) = death.generation else { return };
+    // It may have died in a `load` or an action, with no run under way.
+    let known = store.plugins().unwrap_or_default().into_iter().find_map(|plugin| {
+        let generations = store.generations(&plugin.name, GENERATIONS_LOOKED_AT).unwrap_or_default();
+        generations.into_iter().find(|g| g.number == generation)
+    });
+    let Some(known) = known else { return };
     let crash = Crash {
-        plugin: slot.plugin.clone(),
-        digest: slot.digest.clone(),
-        generation: slot.generation,
-        placement: slot.placement.clone(),
+        plugin: known.plugin.clone(),
+        digest: known.digest,
+        generation,
+        placement: Placement::InProcess.name().to_owned(),
         cause: death.cause.clone(),
         at: Utc::now(),
     };
     if let Err(error) = store.crashed(&crash) {
-        tracing::warn!(plugin = slot.plugin, refusal = %from_store(&error), "a crash is not counted");
+        tracing::warn!(plugin = known.plugin, refusal = %from_store(&error), "a crash is not counted");
     }
 }
 

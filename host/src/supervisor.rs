@@ -152,6 +152,9 @@ pub struct PluginView {
     pub rustc: Option<String>,
     /// Bytes of the code.
     pub size_bytes: Option<u64>,
+    /// How long an unload waits for its runs, if its settings say so.
+    #[serde(skip)]
+    pub unload_wait: Option<Duration>,
     /// Where its process is asked.
     #[serde(skip)]
     pub usage: Option<Usage>,
@@ -237,6 +240,12 @@ impl Supervisor {
         while !*ready {
             self.shared.ready_rang.wait(&mut ready);
         }
+    }
+
+    /// How long an unload of the plugin waits for runs, if its settings say so.
+    #[must_use]
+    pub fn unload_wait(&self, name: &str) -> Option<Duration> {
+        self.shared.view(name).and_then(|view| view.unload_wait)
     }
 
     /// All plugins, by name. Never waits for a load.

@@ -104,6 +104,7 @@ const COLUMNS: &[Column] = &[
     Column { head: "PLACEMENT", cell: |p| text(p, "placement") },
     Column { head: "DIGEST", cell: |p| text(p, "digest").chars().take(12).collect() },
     Column { head: "TYPES", cell: |p| p["event_types"].as_array().map_or(0, Vec::len).to_string() },
+    Column { head: "MEMORY", cell: |p| p["memory_bytes"].as_u64().map_or_else(String::new, |n| format!("{} MiB", n >> 20)) },
     Column { head: "IN FLIGHT", cell: |p| text(p, "in_flight") },
     Column { head: "UNRESOLVED", cell: |p| text(p, "unresolved_events") },
     Column { head: "NOTE", cell: |p| cut(&text(p, "rejection.message"), 60) },
@@ -229,6 +230,10 @@ fn drawn(plugin: &Value) -> String {
         ("actions", text(plugin, "actions")),
         ("in flight", text(plugin, "in_flight")),
         ("unresolved", text(plugin, "unresolved_events")),
+        ("process", process(plugin)),
+        ("crashes", crashes(plugin)),
+        ("enforced", plugin_check::lines(&plugin["enforced"])),
+        ("not enforced", plugin_check::lines(&plugin["not_enforced"])),
         ("signature", plugin_check::signature(&plugin["signature"])),
         ("warnings", plugin_check::lines(&plugin["warnings"])),
         ("decision", decision(&plugin["decision"])),
@@ -239,6 +244,22 @@ fn drawn(plugin: &Value) -> String {
         all += &format!("\n\nGenerations\n{}", draw(GENERATIONS, &generations, ""));
     }
     all
+}
+
+/// What its process uses; empty for threads of the host.
+fn process(plugin: &Value) -> String {
+    let (Some(memory), Some(cpu)) = (plugin["memory_bytes"].as_u64(), plugin["cpu_ms"].as_u64()) else { return String::new() };
+    let (pid, threads) = (text(plugin, "pid"), text(plugin, "threads"));
+    format!("{pid}: {:.1} MiB resident, {:.1} s of processor time, {threads} threads", memory as f64 / f64::from(1 << 20), cpu as f64 / 1e3)
+}
+
+fn crashes(plugin: &Value) -> String {
+    match plugin["crashes"].as_u64() {
+        None | Some(0) => String::new(),
+        Some(n) => {
+            format!("{n} since the host started, {} starts after one; the last: {}", text(plugin, "restarts"), text(plugin, "last_death"))
+        }
+    }
 }
 
 fn decision(decision: &Value) -> String {

@@ -103,8 +103,12 @@ pub async fn unload(
         (false, true) => UnloadMode::Kill,
         (true, true) => return Err(No(Refusal::new("INP016", Blame::Input, "say either `abandon` or `kill`"))),
     };
-    let wait = unload.wait_ms.map_or(rooms.facts.unload_wait, Duration::from_millis);
-    let plugin = blocking(move || rooms.supervisor.unload(&name, mode, wait, &peer.actor())).await?;
+    let plugin = blocking(move || {
+        let wait = unload.wait_ms.map(Duration::from_millis).or_else(|| rooms.supervisor.unload_wait(&name));
+        let wait = wait.unwrap_or(rooms.facts.unload_wait);
+        rooms.supervisor.unload(&name, mode, wait, &peer.actor())
+    })
+    .await?;
     ok(shown(plugin))
 }
 

@@ -56,7 +56,7 @@ impl Keeper {
             return Ok(None);
         }
         let before = self.ground.registry.now();
-        let mut checked = offer::check(plugin, batch.clone(), &before)?;
+        let mut checked = offer::check(plugin, batch.clone(), &before, attempt.settings.confinement.limits.event_types)?;
         let changed = offers.filter_map(|(name, schema)| {
             let row = differs((name, schema))?;
             let validator = checked.validators.remove(name)?;

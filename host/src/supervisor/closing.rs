@@ -111,7 +111,10 @@ impl Keeper {
             return retiring.copy.iter().for_each(|copy| sweep::remove(copy));
         }
         let plugin = self.plugins.entry(retiring.plugin).or_default();
-        plugin.past.push_back(GenerationView { generation, state, digest: retiring.digest });
+        // A probe, or a build that was only looked at, is no generation to anybody else.
+        if generation > 0 {
+            plugin.past.push_back(GenerationView { generation, state, digest: retiring.digest });
+        }
         if plugin.past.len() > PAST_MAX {
             plugin.past.pop_front();
         }

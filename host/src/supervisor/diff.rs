@@ -93,8 +93,8 @@ pub fn is_inquiry(generation: i64) -> bool {
 
 impl Keeper {
     /// Begins to look at a file.
-    pub(super) fn begin_diff(&mut self, path: &Path, reply: Sender<Result<Diff, Refusal>>) {
-        if let Err(refusal) = self.open_to_look(path, &reply) {
+    pub(super) fn begin_diff(&mut self, path: &Path, reply: &Sender<Result<Diff, Refusal>>) {
+        if let Err(refusal) = self.open_to_look(path, reply) {
             // Gone: then nobody wants to know.
             let _gone = reply.send(Err(refusal));
         }

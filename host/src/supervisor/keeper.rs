@@ -126,7 +126,7 @@ impl Keeper {
                 let _gone = reply.send(answer);
             }
             Message::Report(stamped) => self.take_report(stamped),
-            Message::Diff { path, reply } => self.begin_diff(&path, reply),
+            Message::Diff { path, reply } => self.begin_diff(&path, &reply),
             Message::Dirty => self.look_by(Instant::now()),
             Message::Stop { grace, reply } => self.begin_stop(grace, reply),
         }

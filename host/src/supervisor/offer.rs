@@ -14,8 +14,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Whose the built-in types are.
 pub const HOST: &str = "host";
-/// Types, actions and standing events of one plugin, at most of each.
-const OFFERS_MAX: usize = 256;
 /// The key of a standing event, in bytes, at most.
 const KEY_MAX: usize = 128;
 /// A schema as JSON text, in bytes, at most.
@@ -36,11 +34,12 @@ pub struct Checked {
     pub standing: Vec<StandingEvent>,
 }
 
-/// Checks a batch of `plugin` against the rules and against what others serve in `now`.
-pub fn check(plugin: &str, batch: Batch, now: &Snapshot) -> Result<Checked, Refusal> {
+/// Checks a batch of `plugin` against the rules and against what others serve in `now`; at most `most` of each sort.
+pub fn check(plugin: &str, batch: Batch, now: &Snapshot, most: usize) -> Result<Checked, Refusal> {
     for (what, count) in [("event types", batch.types.len()), ("actions", batch.actions.len()), ("standing events", batch.standing.len())] {
-        if count > OFFERS_MAX {
-            return Err(refuse("INP015", format!("plugin `{plugin}` offers {count} {what}")).expected(format!("at most {OFFERS_MAX}")));
+        if count > most {
+            let refusal = refuse("INP015", format!("plugin `{plugin}` offers {count} {what}")).expected(format!("at most {most}"));
+            return Err(refusal.remedy("offer fewer, or raise `event_types` in the `[limits]` of its settings file"));
         }
     }
     let mut seen = BTreeSet::new();

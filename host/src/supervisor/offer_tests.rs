@@ -6,6 +6,8 @@ use serde_json::json;
 use sexton_core::TypeId;
 use std::sync::Arc;
 
+const OFFERS_MAX: usize = 256;
+
 fn offered(event_type: &str) -> TypeOffer {
     TypeOffer { event_type: event_type.to_owned(), args_schema: json!({"type": "object"}), multi_resource: false, retry: None }
 }
@@ -53,7 +55,7 @@ fn served_by(plugin: &str) -> Snapshot {
 }
 
 fn code(plugin: &str, batch: Batch, now: &Snapshot) -> (String, String) {
-    let refusal = check(plugin, batch, now).expect_err("refused");
+    let refusal = check(plugin, batch, now, OFFERS_MAX).expect_err("refused");
     (refusal.code.clone(), refusal.to_string())
 }
 
@@ -62,7 +64,7 @@ fn a_good_batch_passes_whole() {
     let mut good = batch(&["acme.start", "acme.stop-all.v2"]);
     good.types[0].retry = Some(Retry { attempts: Some(0), first_delay_ms: Some(7), max_delay_ms: None });
     good.standing.push(standing("nightly", "acme.start"));
-    let checked = check("acme", good, &served_by("acme")).expect("its own types");
+    let checked = check("acme", good, &served_by("acme"), OFFERS_MAX).expect("its own types");
     assert_eq!(checked.offers.len(), 2);
     assert_eq!(checked.offers[0].retry, Some(RetryPolicy { attempts: 1, first_delay_ms: 7, ..RetryPolicy::default() }));
     assert!(checked.validators["acme.start"].is_valid(&json!({})) && !checked.validators["acme.start"].is_valid(&json!(1)));
@@ -78,13 +80,13 @@ fn ids_are_lower_case_dotted_words() {
         assert_eq!(found, "PLG034", "{bad:?}: {text}");
     }
     let longest = format!("a.{}", "b".repeat(126));
-    check("acme", batch(&[longest.as_str()]), &Snapshot::default()).expect("128 bytes are allowed");
+    check("acme", batch(&[longest.as_str()]), &Snapshot::default(), OFFERS_MAX).expect("128 bytes are allowed");
 }
 
 #[test]
 fn the_reserved_prefix_is_for_the_host() {
     assert_eq!(code("acme", batch(&["sexton.noop"]), &Snapshot::default()).0, "PLG032");
-    check(HOST, batch(&["sexton.noop"]), &Snapshot::default()).expect("the host's own");
+    check(HOST, batch(&["sexton.noop"]), &Snapshot::default(), OFFERS_MAX).expect("the host's own");
 }
 
 #[test]
@@ -142,5 +144,5 @@ fn there_is_a_limit() {
     let many: Vec<String> = (0..=OFFERS_MAX).map(|i| format!("acme.t{i}")).collect();
     let names: Vec<&str> = many.iter().map(String::as_str).collect();
     assert_eq!(code("acme", batch(&names), &Snapshot::default()).0, "INP015");
-    check("acme", batch(&names[1..]), &Snapshot::default()).expect("256 are allowed");
+    check("acme", batch(&names[1..]), &Snapshot::default(), OFFERS_MAX).expect("256 are allowed");
 }

@@ -60,7 +60,8 @@ impl Keeper {
     /// Everything that may still be refused, the store's word last.
     fn commit(&mut self, number: i64, attempt: &Attempt, batch: Batch) -> Result<Published, Refusal> {
         self.let_go_of_absent_owners(&attempt.plugin, &batch);
-        let checked = offer::check(&attempt.plugin, batch, &self.ground.registry.now())?;
+        let most = attempt.settings.confinement.limits.event_types;
+        let checked = offer::check(&attempt.plugin, batch, &self.ground.registry.now(), most)?;
         let mut standing = Vec::with_capacity(checked.standing.len());
         for event in &checked.standing {
             let settled = self.ground.engine.standing(event, &checked.validators[&event.event_type]);

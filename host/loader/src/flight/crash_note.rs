@@ -28,8 +28,8 @@ static BEFORE: Before = Before(UnsafeCell::new([const { MaybeUninit::uninit() };
 
 /// From now on a deadly end is noted in this record, which outlives the process as a file.
 pub(super) fn listen(record: *mut u8) {
-    RECORD.store(record, Ordering::SeqCst);
     static ONCE: Once = Once::new();
+    RECORD.store(record, Ordering::SeqCst);
     ONCE.call_once(|| {
         for (place, signal) in SIGNALS.into_iter().enumerate() {
             // SAFETY: a zeroed `sigaction` is a valid one; `BEFORE` is ours alone until the handler below is set.

@@ -13,6 +13,9 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 /// Greatest call, in bytes.
 pub(super) const CALL_MAX: usize = 16 << 20;
 
+/// Events of one call, as the host has it: more are refused before they cost the host anything.
+const EVENTS_MAX: usize = 10_000;
+
 type Answer = Result<Value, CallRefusal>;
 
 /// Who waits.
@@ -54,6 +57,11 @@ impl Shared {
         }
         let request: HostCall =
             serde_json::from_slice(request).map_err(|e| refusal("API001", format!("the call is not understood: {e}")))?;
+        if let HostCall::Schedule { events } = &request
+            && events.len() > EVENTS_MAX
+        {
+            return Err(refusal("INP015", format!("{} events in one call, at most {EVENTS_MAX} are taken", events.len())));
+        }
         let call = self.calls.next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let (to_me, answer) = sync_channel(1);
         let nobody = || refusal("API004", "the host takes no more calls of this generation");

@@ -7,6 +7,7 @@ use super::board::Phase;
 use super::{Shared, Source, host_table};
 use crate::image::Image;
 use crate::rejection::Rejection;
+use crate::runner::last_words;
 use crate::seam::{Farewell, Memory, Report};
 use abi_stable::std_types::RSlice;
 use sexton_plugin_api::abi::{PluginRoot_Ref, Reply};
@@ -26,6 +27,8 @@ pub(super) fn run(shared: &Arc<Shared>, source: Source) {
         finish(shared, None, None);
         return;
     };
+    // All that this thread does from here on is the plugin's: constructors, `load`, `unload`.
+    last_words::entered(0, shared.generation);
     let (image, opened) = open(source);
     let loaded = opened.and_then(|root| {
         let batch = load(shared, root, &order)?;

@@ -116,6 +116,8 @@ fn failed(run: u64, message: String) -> RunReply {
 }
 
 fn ask(shared: &Shared, root: PluginRoot_Ref, question: Question) {
+    let run = if let Question::Act(order) = &question { order.run } else { 0 };
+    last_words::entered(run, shared.generation);
     match question {
         Question::Act(order) => {
             let result = match serde_json::to_vec(&order) {
@@ -135,6 +137,7 @@ fn ask(shared: &Shared, root: PluginRoot_Ref, question: Question) {
         }
         Question::LogLevel(level) => root.log_level()(level),
     }
+    last_words::entered(0, 0);
     let mut board = shared.board.lock();
     board.asking -= 1;
     shared.note_quiet(&mut board);
