@@ -250,7 +250,7 @@ impl Report {
         };
         let case = line.placement.map_or_else(|| line.case.clone(), |placement| format!("{}, {placement}", line.case));
         output::line(&format!(
-            "{:14} {:34} {:>8} in {:>7.3} s = {:>9.0}/s{spread}  cpu {:.1} s/min  rss {:.0} MiB",
+            "{:14} {:46} {:>8} in {:>7.3} s = {:>9.0}/s{spread}  cpu {:.1} s/min  rss {:.0} MiB",
             line.workload, case, line.n, line.seconds, line.per_second, line.cpu_seconds_per_minute, line.rss_mib
         ))?;
         Ok(())
