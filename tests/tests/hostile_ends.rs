@@ -194,7 +194,7 @@ fn the_end_of_the_host_waits_for_no_plugin_alone() {
     if !runner_is_there() {
         return;
     }
-    for how in ["ignore_cancel", "infinite_loop", "raise_stop", "hang_at_exit", "hang_in_destructor", "signal_handler", "leave_daemon"] {
+    for how in ["ignore_cancel", "infinite_loop", "hang_at_exit", "hang_in_destructor", "signal_handler", "leave_daemon"] {
         let site = Site::new(Placement::Runner);
         let host = HostProcess::start_with(&site, |command| {
             command.env("SEXTON_DRAIN", "1s");

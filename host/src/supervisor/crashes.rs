@@ -6,7 +6,7 @@
 use super::keeper::Keeper;
 use super::looks::Found;
 use super::reconcile::Cause;
-use super::state::{Active, Asker, Restart};
+use super::state::{Active, Asker, Attempt, Restart};
 use crate::problem;
 use chrono::{TimeDelta, Utc};
 use serde_json::json;
@@ -23,6 +23,8 @@ pub const CRASHES_MAX: usize = 10;
 /// Before the second, third … start after a crash. The first is at once: most crashes are the only one.
 const BACKOFF: [Duration; 5] =
     [Duration::ZERO, Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4)];
+/// Between two starts of which the first came to nothing.
+const AGAIN: Duration = Duration::from_secs(5);
 /// An in-process crash keeps a digest out of the host's process for so long.
 const DISTRUST: TimeDelta = TimeDelta::days(30);
 
@@ -33,20 +35,7 @@ impl Keeper {
         let detail = json!({"generation": generation, "digest": digest, "kind": death.kind, "cause": death.cause});
         let host = Actor("host".to_owned());
         self.audit(&host, "plugin.crash", name, detail);
-        if death.kind.blames_the_plugin() {
-            let crash = Crash {
-                plugin: name.to_owned(),
-                digest: digest.clone(),
-                generation,
-                placement: active.serving.placement.name().to_owned(),
-                cause: death.cause.clone(),
-                at: Utc::now(),
-            };
-            if let Err(error) = self.ground.store.crashed(&crash) {
-                tracing::warn!(plugin = name, refusal = %problem::from_store(&error), "a crash is not counted");
-            }
-        }
-        let count = self.crashes_of(name, &digest);
+        let count = self.count(name, &digest, generation, active.serving.placement, death);
         let plugin = self.plugins.entry(name.to_owned()).or_default();
         plugin.crashes += 1;
         plugin.last_death = Some(death.cause.clone());
@@ -66,6 +55,29 @@ impl Keeper {
         );
     }
 
+    /// Remembers a death, if the plugin is to blame; how many there are within the window.
+    fn count(&self, name: &str, digest: &str, generation: i64, placement: Placement, death: &Death) -> usize {
+        if death.kind.blames_the_plugin() {
+            let (plugin, digest, placement) = (name.to_owned(), digest.to_owned(), placement.name().to_owned());
+            let crash = Crash { plugin, digest, generation, placement, cause: death.cause.clone(), at: Utc::now() };
+            if let Err(error) = self.ground.store.crashed(&crash) {
+                tracing::warn!(plugin = name, refusal = %problem::from_store(&error), "a crash is not counted");
+            }
+        }
+        self.crashes_of(name, digest)
+    }
+
+    /// What was started again after a crash has died before it served: counted like any other death. The start is due again by itself.
+    pub(super) fn died_again(&mut self, number: i64, attempt: &Attempt, death: &Death) {
+        if attempt.asker.cause != Cause::Restart {
+            return;
+        }
+        let count = self.count(&attempt.plugin, &attempt.digest, number.abs(), attempt.placement, death);
+        if count >= CRASHES_MAX {
+            self.quarantine(&attempt.plugin, &attempt.digest, count, death);
+        }
+    }
+
     fn crashes_of(&self, name: &str, digest: &str) -> usize {
         match self.ground.store.crashes(name, Utc::now() - WINDOW) {
             Ok(crashes) => crashes.iter().filter(|c| c.digest == digest).count(),
@@ -77,6 +89,9 @@ impl Keeper {
     }
 
     fn quarantine(&mut self, name: &str, digest: &str, count: usize, death: &Death) {
+        if let Some(plugin) = self.plugins.get_mut(name) {
+            plugin.restart = None;
+        }
         // Against what the directory shows: that is what a changed file changes.
         let shown =
             self.plugins.get(name).and_then(|p| p.path.as_ref()).and_then(|path| self.files.get(path)).and_then(|f| f.digest.clone());
@@ -111,11 +126,14 @@ impl Keeper {
             .collect();
         for name in due {
             let Some(plugin) = self.plugins.get_mut(&name) else { continue };
-            let (Some(restart), Some(path)) = (plugin.restart.take(), plugin.path.clone()) else { continue };
+            let (Some(mut restart), Some(path)) = (plugin.restart.take(), plugin.path.clone()) else { continue };
             if plugin.active.is_some() || plugin.decision.as_ref().is_some_and(|d| d.verdict != Verdict::Rollback) {
                 continue;
             }
             plugin.restarts += 1;
+            // Until it serves: a start that fails, for whatever reason, is made again.
+            restart.at = now + AGAIN;
+            plugin.restart = Some(restart.clone());
             let rules = self.rules_for(&restart.settings);
             // Its signature was judged when it first came: it stands beside the operator's file, not beside the copy.
             let rules = inspect::Rules { signatures: inspect::Signatures::default(), ..rules };

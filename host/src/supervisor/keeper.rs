@@ -171,7 +171,9 @@ impl Keeper {
         let loads = self.attempts.values().filter(|a| a.offered.is_none()).map(|a| a.deadline);
         let verbs = self.deferred.iter().filter_map(|v| v.expires);
         let poll = (!self.unloads.is_empty()).then(|| Instant::now() + POLL);
-        let restarts = self.plugins.values().filter_map(|p| p.restart.as_ref()).map(|r| r.at);
+        // One that is under way is looked at when it has come to an end.
+        let idle = self.plugins.iter().filter(|(name, _)| self.under_way(name).is_none());
+        let restarts = idle.filter_map(|(_, p)| p.restart.as_ref()).map(|r| r.at);
         let unloads = self.retiring.values().filter_map(|r| r.overdue);
         loads.chain(unloads).chain(verbs).chain(poll).chain(restarts).chain(self.next_check()).fold(self.next_look, Instant::min)
     }

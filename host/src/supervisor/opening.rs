@@ -190,6 +190,9 @@ impl Keeper {
     /// Its process ended, or its threads did, before `load` had answered.
     pub(super) fn ended_before_its_answer(&mut self, number: i64, attempt: Attempt, farewell: &Farewell) {
         self.await_end(number, &attempt);
+        if let Some(death) = &farewell.death {
+            self.died_again(number, &attempt, death);
+        }
         let name = &attempt.plugin;
         let refusal = match &farewell.death {
             Some(death) if attempt.is_checking() => died_while_checked(&attempt, death),

@@ -228,7 +228,7 @@ pub struct Plugin {
 }
 
 /// A start after a crash.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Restart {
     /// Not before.
     pub at: Instant,

@@ -118,7 +118,7 @@ impl Keeper {
             digest: a.serving.digest.clone(),
         });
         let retiring =
-            self.retiring.iter().rev().filter(|(number, r)| r.plugin == name && !is_inquiry(**number)).map(|(number, r)| GenerationView {
+            self.retiring.iter().rev().filter(|(number, r)| r.plugin == name && **number > 0).map(|(number, r)| GenerationView {
                 generation: *number,
                 state: if r.served { "draining".to_owned() } else { "abandoned, ending".to_owned() },
                 digest: r.digest.clone(),
