@@ -155,7 +155,8 @@ pub fn store(shared: &Shared, intentions: &[Intention], by: &Actor) -> Result<()
     Ok(())
 }
 
-fn ended(run: u64) -> Refusal {
+/// A call in a run that is not under way, or is not the asking generation's.
+pub fn ended(run: u64) -> Refusal {
     Refusal::new("INP012", Blame::Plugin, format!("run {run} has ended: nothing can be scheduled in it any more"))
         .remedy("schedule before the job returns, and join the threads that it started")
 }

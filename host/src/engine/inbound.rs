@@ -18,14 +18,28 @@ use sexton_plugin_api::wire::{CallRefusal, HostCall, JobEnd};
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Takes one report.
+/// Takes one report. What it says of runs that are not its generation's is passed over.
 pub fn take(shared: &Shared, stamped: Stamped) {
     let generation = stamped.generation;
+    let is_its_own = |number: u64| {
+        let own = shared.table.rows().is_of(number, generation);
+        if !own {
+            tracing::debug!(generation, run = number, "a report of a run that is not this generation's, or not any more");
+        }
+        own
+    };
     match stamped.report {
+        Report::Started { run, .. } | Report::Acted { run, .. } if !is_its_own(run) => {}
         Report::Started { run, at } => started(shared, run, at),
-        Report::Done(ended) => done(shared, ended),
+        Report::Done(mut ended) => {
+            ended.retain(|one| is_its_own(one.reply.run));
+            done(shared, ended);
+        }
         // A scheduler that has stopped starts nothing: the slots stay filled for the next life.
-        Report::Refused(runs) => drop(shared.door.send(Message::Unstarted(runs))),
+        Report::Refused(mut runs) => {
+            runs.retain(|run| is_its_own(*run));
+            drop(shared.door.send(Message::Unstarted(runs)));
+        }
         Report::Acted { run, result } => {
             if let Some(acting) = shared.table.rows().actions.get(&run) {
                 // The caller may have given up.
@@ -143,6 +157,12 @@ fn asked(shared: &Shared, generation: i64, call: u64, run: u64, request: HostCal
         tracing::warn!(generation, "a generation that nobody introduced asked something; it gets no answer");
         return;
     };
+    if run != 0 && !shared.table.rows().is_of(run, generation) {
+        let refusal = calls::to_plugin(&calls::ended(run));
+        // As below.
+        let _ = serving.orders.send(Order::Answer { call, answer: Err(refusal) });
+        return;
+    }
     if let HostCall::Progress { done, total, note } = request {
         calls::progress(shared, run, done, total, note);
         // A generation that is gone waits for no answer.

@@ -141,6 +141,13 @@ impl Rows {
         Some(run)
     }
 
+    /// Whether a number is that of a run or action of this generation: what runs foreign code may say any number.
+    #[must_use]
+    pub fn is_of(&self, number: u64, generation: i64) -> bool {
+        let run = self.runs.get(&number).map(|r| r.serving.generation);
+        run.or_else(|| self.actions.get(&number).map(|a| a.serving.generation)) == Some(generation)
+    }
+
     /// Runs that have not ended.
     pub fn under_way(&self) -> impl Iterator<Item = (u64, &Running)> {
         self.runs.iter().filter(|(_, r)| r.phase != Phase::Ended).map(|(n, r)| (*n, r))

@@ -3,8 +3,8 @@
 use super::rig::{Does, Generation, Rig, event, in_ms, once, until};
 use crate::clock;
 use sexton_core::{OccurrenceId, Outcome};
-use sexton_loader::seam::{LogLine, Report};
-use sexton_plugin_api::wire::{HostCall, JobEnd};
+use sexton_loader::seam::{Ended, LogLine, Report};
+use sexton_plugin_api::wire::{HostCall, JobEnd, RunReply};
 
 fn line(run: u64, message: &str) -> Report {
     let (target, spans) = ("t".to_owned(), "outer{n=1}:inner".to_owned());
@@ -50,6 +50,26 @@ fn a_generation_cannot_speak_in_the_run_of_another() {
     // The router takes reports in their order: this one comes after the forged one.
     honest.report(line(run, "true"));
     until("the line is there", || said(&rig, occurrence) == ["true"]);
+}
+
+#[test]
+fn a_generation_cannot_start_end_or_give_back_the_run_of_another() {
+    let rig = Rig::new();
+    let (honest, other) = (Generation::new(&rig, 1, 8, |_| Does::Holds), Generation::succeeding(&rig, 2));
+    rig.serve(&[("a.a", Some(&honest.serving)), ("b.b", Some(&other.serving))]);
+    let id = rig.schedule(event("a.a", once(in_ms(0))));
+    honest.until("it has started", |seen| seen.ran.len() == 1);
+    let run = honest.ran()[0].run;
+    let reply = RunReply { run, end: JobEnd::Succeeded, output: None, resources: vec![] };
+    other.report(Report::Done(vec![Ended { reply, started_at: clock::now(), finished_at: clock::now() }]));
+    other.report(Report::Refused(vec![run]));
+    other.report(Report::Call { call: 1, run, request: HostCall::Progress { done: 1, total: None, note: "forged".into() } });
+    // The router takes reports in their order: the answer comes after the forged ones.
+    other.until("it is refused", |seen| matches!(&seen.answers[..], [Err(refusal)] if refusal.message.starts_with("INP012")));
+    assert!(rig.outcomes(id).is_empty() && rig.engine.in_flight()[0].progress.is_none());
+    honest.release();
+    until("its own end counts", || rig.outcomes(id) == [Outcome::Succeeded]);
+    assert_eq!(honest.ran().len(), 1, "it was not started again");
 }
 
 #[test]
