@@ -78,7 +78,7 @@ fn a_host_killed_while_it_loads_leaves_no_process_alone() {
     if !runner_is_there() {
         return;
     }
-    for how in ["load=hang", "load=stop", "load=child", "load=twin", "load=memory"] {
+    for how in ["load=hang", "load=child", "load=twin", "load=memory"] {
         let site = Site::with(Placement::Runner, &["fx_witness"]);
         let host = HostProcess::start(&site);
         site.until_serving("fx-witness", &Build::of("fx_witness"));
