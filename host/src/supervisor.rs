@@ -38,6 +38,7 @@ use chrono::{DateTime, Utc};
 pub use diff::Diff;
 use keeper::Keeper;
 pub use levels::Levelled;
+pub use looks::settings_of;
 use parking_lot::{Condvar, Mutex};
 use reconcile::Cause;
 use serde::Serialize;

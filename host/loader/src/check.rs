@@ -9,7 +9,7 @@ use crate::inspect::{self, Inspected, Rules};
 use crate::rejection::Rejection;
 use crate::runner::{self, Spawner, Start};
 use crate::seam::{DeathKind, Farewell, Killing, Memory, Order, Placement, Report, Stamped};
-use serde_json::json;
+use serde_json::{Value, json};
 use sexton_plugin_api::wire::{Batch, LoadOrder};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -19,11 +19,20 @@ use std::time::{Duration, Instant};
 const DEADLINE: Duration = Duration::from_secs(10);
 const WARN: u8 = 2;
 
-/// Inspects the file by `rules`, opens it from a copy inside `generations`, calls `load` without settings, unloads and closes it; for placement
+/// What a host would tell and allow the plugin.
+#[derive(Clone, Debug, Default)]
+pub struct Trial {
+    /// The `[settings]` of its settings file, as JSON.
+    pub settings: Value,
+    /// What its process may use and touch.
+    pub confinement: Confinement,
+}
+
+/// Inspects the file by `rules`, opens it from a copy inside `generations`, calls `load` as `trial` has it, unloads and closes it; for placement
 /// `in-process` a second time in this process. What the ending shows is added to the warnings.
-pub fn check(path: &Path, generations: &Path, rules: &Rules, spawner: &Spawner) -> Result<(Inspected, Batch), Rejection> {
+pub fn check(path: &Path, generations: &Path, rules: &Rules, spawner: &Spawner, trial: &Trial) -> Result<(Inspected, Batch), Rejection> {
     let mut inspected = inspect::inspect(path, generations, rules)?;
-    let answer = opened(&inspected, rules.placement, spawner);
+    let answer = opened(&inspected, rules.placement, spawner, trial);
     inspect::discard(&inspected);
     let (batch, farewell) = answer?;
     if let Memory::Lingering { why } = farewell.memory {
@@ -38,21 +47,26 @@ pub fn check(path: &Path, generations: &Path, rules: &Rules, spawner: &Spawner) 
     Ok((inspected, batch))
 }
 
-fn opened(inspected: &Inspected, placement: Placement, spawner: &Spawner) -> Result<(Batch, Farewell), Rejection> {
+fn opened(inspected: &Inspected, placement: Placement, spawner: &Spawner, trial: &Trial) -> Result<(Batch, Farewell), Rejection> {
     let (plugin, image) = (inspected.identity.plugin.clone(), inspected.copy.clone());
     let (sender, reports) = channel();
-    let confinement = Confinement::default();
+    let confinement = trial.confinement.clone();
     let start = Start { plugin: plugin.clone(), generation: 0, image: image.clone(), threads: 1, confinement, group: None };
-    let in_runner = load_and_unload(&plugin, &runner::open(spawner, start, sender).orders, &reports)?;
+    let in_runner = load_and_unload(&plugin, &runner::open(spawner, start, sender).orders, &reports, &trial.settings)?;
     if placement == Placement::Runner {
         return Ok(in_runner);
     }
     let (sender, reports) = channel();
     let opening = Opening { plugin: plugin.clone(), generation: 0, image, threads: 1, log_lines: RECORDS_MAX };
-    load_and_unload(&plugin, &open_in_process(opening, sender), &reports)
+    load_and_unload(&plugin, &open_in_process(opening, sender), &reports, &trial.settings)
 }
 
-fn load_and_unload(plugin: &str, orders: &Sender<Order>, reports: &Receiver<Stamped>) -> Result<(Batch, Farewell), Rejection> {
+fn load_and_unload(
+    plugin: &str,
+    orders: &Sender<Order>,
+    reports: &Receiver<Stamped>,
+    settings: &Value,
+) -> Result<(Batch, Farewell), Rejection> {
     let stuck = |what: &str| {
         let why = format!("deadline: `{what}` has not returned");
         // A process is ended; a thread of ours ends with the command.
@@ -64,7 +78,11 @@ fn load_and_unload(plugin: &str, orders: &Sender<Order>, reports: &Receiver<Stam
     };
     // One that is gone says so in a report.
     let order = |order: Order| drop(orders.send(order));
-    order(Order::Load(LoadOrder { plugin: plugin.to_owned(), settings: json!({}), log_level: WARN }));
+    order(Order::Load(LoadOrder {
+        plugin: plugin.to_owned(),
+        settings: if settings.is_null() { json!({}) } else { settings.clone() },
+        log_level: WARN,
+    }));
     let answered = wait(reports, |report| match report {
         Report::Loaded(loaded) => Some(loaded),
         Report::Gone(Farewell { death: Some(death), .. }) => Some(Err(Rejection::died_while_loading(plugin, &death))),

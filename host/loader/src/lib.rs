@@ -17,5 +17,5 @@ pub mod runner;
 pub mod seam;
 pub mod shown;
 
-pub use check::check;
+pub use check::{Trial, check};
 pub use pthread_keys::keys_are_watched;

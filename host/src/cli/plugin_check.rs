@@ -6,8 +6,10 @@ use crate::cli::connect::Door;
 use crate::cli::{Done, Failure};
 use crate::output::table::{card, text};
 use crate::problem::from_rejection;
+use crate::supervisor::settings_of;
 use clap::Args;
 use serde_json::{Value, json};
+use sexton_loader::Trial;
 use sexton_loader::inspect::{Inspected, Rules, Signatures};
 use sexton_loader::runner::Spawner;
 use sexton_loader::seam::Placement;
@@ -20,9 +22,9 @@ pub struct Check {
     /// The .so file
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// Where the host is to run it
-    #[arg(long, value_name = "PLACEMENT", default_value = "runner", value_parser = ["runner", "in-process"])]
-    pub placement: String,
+    /// Where the host is to run it [default: as the settings file beside it says, else runner]
+    #[arg(long, value_name = "PLACEMENT", value_parser = ["runner", "in-process"])]
+    pub placement: Option<String>,
     /// What the host asks of signatures
     #[arg(long, value_name = "POLICY", default_value = "off", value_parser = ["off", "warn", "enforce"])]
     pub signatures: String,
@@ -39,18 +41,23 @@ impl Check {
     pub fn run(self, door: &Door) -> Done {
         let scratch = tempfile::Builder::new().prefix("sexton-check-").tempdir()?;
         let spawner = Spawner::start()?;
-        let checked = sexton_loader::check(&self.file, scratch.path(), &self.rules(), &spawner);
+        let settings = settings_of(&self.file).map_err(Failure::Failed)?;
+        let placement = match self.placement.as_deref() {
+            Some("in-process") => Placement::InProcess,
+            Some(_) => Placement::Runner,
+            None => settings.placement,
+        };
+        let trial = Trial { settings: settings.settings, confinement: settings.confinement };
+        let checked = sexton_loader::check(&self.file, scratch.path(), &self.rules(placement, &trial), &spawner, &trial);
         let (inspected, batch) = checked.map_err(|rejection| Failure::Failed(from_rejection(&rejection)))?;
-        let placement = self.placement;
-        door.answer(&facts(&self.file, &placement, &inspected, &batch), drawn)
+        door.answer(&facts(&self.file, placement.name(), &inspected, &batch), drawn)
     }
 
     /// As the flags have it; their words were checked when they were read.
-    fn rules(&self) -> Rules {
-        let placement = if self.placement == Placement::InProcess.name() { Placement::InProcess } else { Placement::Runner };
+    fn rules(&self, placement: Placement, trial: &Trial) -> Rules {
         let policy = self.signatures.parse().expect("one of the policies");
         let keys = self.signature_keys.clone().unwrap_or_default();
-        Rules { placement, signatures: Signatures { policy, keys }, ..Rules::default() }
+        Rules { placement, signatures: Signatures { policy, keys }, readable_by_others: trial.confinement.run_as.is_some() }
     }
 }
 

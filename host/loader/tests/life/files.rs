@@ -146,17 +146,35 @@ fn files_that_others_may_write() {
 #[test]
 fn the_offline_check_loads_unloads_and_leaves_nothing() {
     let ground = Ground::new();
-    let (inspected, batch) =
-        sexton_loader::check(&ground.drop_in("fx_jobs"), &ground.generations(), &Rules::default(), &crate::bench::spawner()).expect("good");
+    let (inspected, batch) = sexton_loader::check(
+        &ground.drop_in("fx_jobs"),
+        &ground.generations(),
+        &Rules::default(),
+        &crate::bench::spawner(),
+        &sexton_loader::Trial::default(),
+    )
+    .expect("good");
     assert_eq!((inspected.identity.plugin.as_str(), batch.types.len()), ("fx-jobs", 2));
     assert!(inspected.warnings.is_empty(), "{:?}", inspected.warnings);
     let code = |name: &str| {
-        sexton_loader::check(&ground.drop_in(name), &ground.generations(), &Rules::default(), &crate::bench::spawner())
-            .expect_err("refused")
-            .code
+        sexton_loader::check(
+            &ground.drop_in(name),
+            &ground.generations(),
+            &Rules::default(),
+            &crate::bench::spawner(),
+            &sexton_loader::Trial::default(),
+        )
+        .expect_err("refused")
+        .code
     };
-    let layout = sexton_loader::check(&ground.drop_in("fx_layout"), &ground.generations(), &Rules::default(), &crate::bench::spawner())
-        .expect_err("refused");
+    let layout = sexton_loader::check(
+        &ground.drop_in("fx_layout"),
+        &ground.generations(),
+        &Rules::default(),
+        &crate::bench::spawner(),
+        &sexton_loader::Trial::default(),
+    )
+    .expect_err("refused");
     let found = layout.found.expect("what differs");
     assert!(layout.code == "PLG011" && found.contains("the plugin has") && !found.contains("Error:"), "{found}");
     assert_eq!(code("fx_no_entry"), "PLG006");
