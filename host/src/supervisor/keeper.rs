@@ -187,7 +187,8 @@ impl Keeper {
             return;
         };
         let late = now.saturating_duration_since(since) >= self.limits.start_settle;
-        let settling = self.files.values().any(|f| !f.settling.settled);
+        // Also what has settled and has not had its turn yet, since not everything is opened at once.
+        let settling = self.files.values().any(|f| !f.settling.settled || (f.handled.is_none() && f.retry_at.is_none()));
         if self.attempts.is_empty() || self.attempts.values().all(|a| a.offered.is_some()) {
             self.publish_offered();
         }
