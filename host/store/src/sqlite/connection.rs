@@ -58,8 +58,8 @@ fn set(conn: &Connection) -> Result<(), StoreError> {
     conn.pragma_update(None, "mmap_size", 0)?;
     conn.pragma_update(None, "temp_store", "MEMORY")?;
     conn.pragma_update(None, "trusted_schema", false)?;
-    // In KiB: enough that the upper levels of every tree of a million events stay in memory.
-    conn.pragma_update(None, "cache_size", -32_768)?;
+    // In KiB: the upper levels of every tree stay in memory, and a host that runs for long does not grow by what it once wrote.
+    conn.pragma_update(None, "cache_size", -8_192)?;
     // A checkpoint syncs the database itself: less often than every thousand pages, and the log is cut back after a burst.
     conn.pragma_update(None, "wal_autocheckpoint", 4_000)?;
     conn.pragma_update(None, "journal_size_limit", 64 << 20)?;
