@@ -132,10 +132,13 @@ fn reload_cycles_in_runners_leave_nothing() {
     }
     let before = before.expect("warmed up");
     let end = Instant::now() + PATIENCE;
-    while open_here() != before && Instant::now() < end {
+    // The one before may still have been on its way out when the first count was made, as the last may be now.
+    let returned = |now: &(usize, usize, Option<String>)| now.0 <= before.0 && now.1 <= before.1 && now.2 == before.2;
+    while !returned(&open_here()) && Instant::now() < end {
         std::thread::yield_now();
     }
-    assert_eq!(open_here(), before, "descriptors, threads and children of the host's process");
+    let now = open_here();
+    assert!(returned(&now), "descriptors, threads and children of the host's process: {now:?} instead of {before:?}");
 }
 
 fn open_here() -> (usize, usize, Option<String>) {
