@@ -94,13 +94,15 @@ fn done(shared: &Shared, ended: Vec<Ended>) {
 }
 
 fn gone(shared: &Shared, generation: i64, farewell: &Farewell) {
+    // A plugin may have forged its process's last words: a run that is not its own blames nobody.
+    let run = farewell.death.as_ref().and_then(|d| d.run).filter(|run| shared.table.rows().is_of(*run, generation));
     let (unstarted, started) = shared.table.gone(generation, farewell);
     shared.run_logs.forget_generation(generation);
     if !started.is_empty() {
         tracing::warn!(generation, runs = started.len(), "a generation ended before its runs did: they are interrupted");
     }
     match &farewell.death {
-        Some(death) => cut_short_by(shared, started, death),
+        Some(death) => cut_short_by(shared, started, &Death { run, ..death.clone() }),
         None => cut_short(shared, started, "its generation ended before it did", true),
     }
     if !unstarted.is_empty() {

@@ -272,7 +272,7 @@ fn unserved(attempt: &Attempt, unloading: bool) -> Retiring {
     Retiring {
         plugin: attempt.plugin.clone(),
         digest: attempt.digest.clone(),
-        copy: attempt.image.as_ref().map(|i| i.copy.clone()).filter(|_| !attempt.probe),
+        copy: attempt.image.as_ref().map(|i| i.copy.clone()),
         placement: attempt.placement,
         orders: attempt.orders.clone(),
         served: false,

@@ -21,6 +21,8 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
+/// Messages taken before everything that waits gets its turn.
+const MESSAGES_AT_ONCE: usize = 256;
 /// Between two looks whether an unload's runs have ended.
 const POLL: Duration = Duration::from_millis(20);
 /// What is killed at the host's end has so long to be gone.
@@ -112,7 +114,8 @@ impl Keeper {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
-            while let Ok(message) = inbox.try_recv() {
+            // Not for ever: deadlines are kept and a stop is obeyed, whoever floods us.
+            for message in inbox.try_iter().take(MESSAGES_AT_ONCE) {
                 self.take_message(message);
             }
         }

@@ -97,6 +97,10 @@ impl Keeper {
     /// The probe has shown that it can: the same copy, here.
     pub(super) fn open_here(&mut self, number: i64, probe: Attempt) {
         self.dismiss(number, &probe);
+        // The copy is the successor's now.
+        if let Some(ending) = self.retiring.get_mut(&number) {
+            ending.copy = None;
+        }
         let Attempt { plugin, path, digest, image, settings, asker, check, .. } = probe;
         let number = -number;
         let limits = &settings.confinement.limits;
@@ -159,6 +163,10 @@ impl Keeper {
     /// `load` answered. At the start, batches with a type that the plugin does not own yet are held back until all have come, so that speed of
     /// loading decides nothing.
     pub(super) fn loaded(&mut self, number: i64, result: Result<Batch, Rejection>) {
+        // A second answer is the plugin's invention: it must not start anything anew.
+        if self.attempts.get(&number).is_some_and(|a| a.is_checking() || a.offered.is_some()) {
+            return;
+        }
         let starting = matches!(self.phase, Phase::Starting { .. });
         match result {
             Err(rejection) => {

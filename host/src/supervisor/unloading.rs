@@ -105,7 +105,12 @@ impl Keeper {
             if unloading.mode == UnloadMode::Kill {
                 let why = format!("killed: {} unloaded the plugin with its runs", unloading.asker.by.0);
                 // If it is gone already, it says so itself.
-                let _gone = orders.send(Order::Kill(Killing { kind: DeathKind::Killed, why, run: None }));
+                let killing = Killing { kind: DeathKind::Killed, why, run: None };
+                let _gone = orders.send(Order::Kill(killing.clone()));
+                // Those that still drain hold runs of it, too.
+                for old in self.retiring.values().filter(|r| r.plugin == name && r.placement == Placement::Runner) {
+                    let _gone = old.orders.send(Order::Kill(killing.clone()));
+                }
             }
         }
         self.swap();
