@@ -4,7 +4,7 @@
 //! by then (`Started` before the job is entered); the process ends when the host does.
 
 use super::frame::{self, Inbox};
-use super::{Start, ToHost, ToRunner, last_words, warden};
+use super::{REPORTS_MAX, Start, ToHost, ToRunner, last_words, warden};
 use crate::confine;
 use crate::generation::{self, Opening};
 use crate::rejection::Rejection;
@@ -168,6 +168,9 @@ impl Wire {
 
 /// Many reports in one frame, unless they are too large together.
 fn write(socket: &mut UnixStream, reports: Vec<Report>) {
+    if reports.len() > REPORTS_MAX {
+        return reports.chunks(REPORTS_MAX).for_each(|some| write(socket, some.to_vec()));
+    }
     let written = match reports.len() {
         0 => return,
         1 => frame::encode(&ToHost::Reports(reports)).and_then(|bytes| socket.write_all(&bytes)),

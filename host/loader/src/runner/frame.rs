@@ -153,6 +153,19 @@ mod tests {
     }
 
     #[test]
+    fn more_reports_than_a_frame_may_hold_are_refused() {
+        use crate::runner::{REPORTS_MAX, ToHost};
+        let read = |count: usize| {
+            let bytes = encode(&ToHost::Reports(vec![Report::Quiescent; count])).expect("written");
+            let mut inbox = Inbox::default();
+            assert!(inbox.fill(&mut &bytes[..]).expect("read"));
+            inbox.take::<ToHost>()
+        };
+        assert!(read(REPORTS_MAX).expect("as many as may be").is_some());
+        assert_eq!(read(REPORTS_MAX + 1).expect_err("one too many").kind(), io::ErrorKind::InvalidData);
+    }
+
+    #[test]
     fn a_length_beyond_the_limit_is_refused_before_anything_is_kept() {
         let error = all(&u32::MAX.to_le_bytes(), 4).expect_err("too long");
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);
