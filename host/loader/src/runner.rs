@@ -60,7 +60,7 @@ pub enum ToRunner {
 pub enum ToHost {
     /// What was confined, and what could not be.
     Confined(Applied),
-    /// As at the seam; at most [`REPORTS_MAX`].
+    /// As at the seam; at most 4,096 in one frame.
     Reports(#[serde(deserialize_with = "few")] Vec<Report>),
 }
 
