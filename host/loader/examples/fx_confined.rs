@@ -42,6 +42,8 @@ fn tried(deed: &str) -> String {
         "socket" => called(libc::SYS_socket, [what.parse().expect("a family"), libc::SOCK_DGRAM.into(), 0, 0]),
         "connect" => TcpStream::connect(what.parse::<SocketAddr>().expect("an address")).map(|_| String::new()),
         "pair" => UnixStream::pair().map(|_| String::new()),
+        // Nowhere to put the pair: where it is allowed, that is the error.
+        "pair-of" => called(libc::SYS_socketpair, [libc::AF_UNIX.into(), what.parse().expect("a kind"), 0, 0]),
         "read" => std::fs::read(path).map(|bytes| bytes.len().to_string()),
         "list" => std::fs::read_dir(path).map(|entries| entries.count().to_string()),
         "write" => std::fs::write(path, "x").map(|()| String::new()),
@@ -49,6 +51,7 @@ fn tried(deed: &str) -> String {
         "remove" => std::fs::remove_file(path).map(|()| String::new()),
         "chmod" => std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o777)).map(|()| String::new()),
         "exec" => std::process::Command::new(path).stdout(std::process::Stdio::null()).status().map(|status| status.to_string()),
+        "says" => std::process::Command::new(path).output().map(|said| String::from_utf8_lossy(&said.stdout).trim().to_owned()),
         // Signal 0 asks whether one could be sent.
         "signal-parent" => called(libc::SYS_kill, [std::os::unix::process::parent_id().into(), 0, 0, 0]),
         "signal-self" => called(libc::SYS_kill, [std::process::id().into(), 0, 0, 0]),

@@ -134,9 +134,28 @@ fn another_user_is_become_for_good() {
     assert!(switched.deed("list:/proc/self/fd").starts_with("ok") && switched.deed("read:/proc/self/maps").starts_with("ok"));
     let who = switched.whoami();
     assert_eq!((&who["privileges"], &who["at_parents_death"]), (&json!(0), &json!(10)), "{who}");
+    assert_eq!(who["no_new_privileges"], json!(true), "{who}");
     assert!(who["uid"] != 0 && who["gid"] != 0 && !who["groups"].as_array().expect("a list").contains(&json!(0)), "{who}");
     assert!(switched.names("enforced", "runs as `daemon`") && !switched.names("not_enforced", "against malice"), "{}", switched.0);
     confined(&json!({}), &deeds).is(&[("become-root", "ok"), ("signal-parent", "ok"), (&read, "ok 4")]);
+}
+
+#[test]
+fn a_program_with_roots_bit_gives_nothing_back() {
+    if !is_root("a_program_with_roots_bit_gives_nothing_back") {
+        return;
+    }
+    let folder = open_folder();
+    let id = folder.path().join("id");
+    std::fs::copy("/usr/bin/id", &id).expect("every system has it");
+    std::fs::set_permissions(&id, std::fs::Permissions::from_mode(0o4755)).expect("ours");
+    let deed = format!("says:{}", text(&id));
+    let free = Command::new(&id).uid(1).output().expect("it starts");
+    let free = String::from_utf8_lossy(&free.stdout).into_owned();
+    assert!(free.contains("euid=0"), "the bit works where nothing forbids it (is the directory on a `nosuid` mount?): {free}");
+    let switched = confined(&json!({"run_as": "daemon"}), &[&deed]);
+    let said = switched.deed(&deed);
+    assert!(said.contains("(daemon)") && !said.contains("euid=0"), "{said}");
 }
 
 #[test]
@@ -233,6 +252,22 @@ fn the_network_is_open_only_to_whom_it_was_given() {
     }
     let free = confined(&json!({}), &deeds);
     free.is(&[(&connect, "ok"), (&internet, "ok"), (&others[0], "ok"), (&others[1], "ok")]);
+}
+
+#[test]
+fn pairs_of_sockets_are_connected_ones() {
+    let flags = [0, libc::SOCK_CLOEXEC, libc::SOCK_NONBLOCK, libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK];
+    let of = |kinds: &[i32]| kinds.iter().flat_map(|kind| flags.map(|flag| format!("pair-of:{}", kind | flag))).collect::<Vec<_>>();
+    let (allowed, denied) = (of(&[libc::SOCK_STREAM, libc::SOCK_SEQPACKET]), of(&[libc::SOCK_DGRAM, libc::SOCK_RAW]));
+    let deeds: Vec<&str> = allowed.iter().chain(&denied).map(String::as_str).collect();
+    for network in [false, true] {
+        let said = confined(&json!({"capabilities": {"network": network}}), &deeds);
+        for (deed, answer) in allowed.iter().map(|deed| (deed, "EFAULT")).chain(denied.iter().map(|deed| (deed, "EPERM"))) {
+            assert_eq!(said.deed(deed), answer, "{deed}: {}", said.0);
+        }
+    }
+    let free = confined(&json!({}), &deeds);
+    assert!(denied.iter().all(|deed| free.deed(deed) == "EFAULT"), "{}", free.0);
 }
 
 #[test]

@@ -190,6 +190,8 @@ fn rules(list: &Capabilities, reach: Reach, own: u64) -> Result<Rules, seccompil
         deny(libc::SYS_socket, vec![])?;
     }
     deny(libc::SYS_socketpair, vec![argument(0, SeccompCmpOp::Ne, u64::from(libc::AF_UNIX.unsigned_abs()))?])?;
+    let others = paired().into_iter().map(|kind| argument(1, SeccompCmpOp::Ne, kind));
+    deny(libc::SYS_socketpair, others.collect::<Result<_, _>>()?)?;
     if list.processes {
         for flag in ELSEWHERE {
             let flag = u64::from(flag.unsigned_abs());
@@ -227,6 +229,16 @@ const ELSEWHERE: [i32; 8] = [
     libc::CLONE_NEWPID,
     libc::CLONE_NEWNET,
 ];
+
+/// Sockets that may come in pairs: with a connection. One for datagrams could be pointed at any socket of this machine that has a name.
+fn paired() -> [u64; 8] {
+    let with = |kind: i32, flags: i32| u64::from((kind | flags).unsigned_abs());
+    let (stream, packets) = (libc::SOCK_STREAM, libc::SOCK_SEQPACKET);
+    let [none, exec, block] = [0, libc::SOCK_CLOEXEC, libc::SOCK_NONBLOCK];
+    let of = |kind| [with(kind, none), with(kind, exec), with(kind, block), with(kind, exec | block)];
+    let ([a, b, c, d], [e, f, g, h]) = (of(stream), of(packets));
+    [a, b, c, d, e, f, g, h]
+}
 
 /// All arguments that are looked at are numbers of 32 bits, or their lower half is what the kernel looks at.
 fn argument(at: u8, is: SeccompCmpOp, value: u64) -> Result<SeccompCondition, seccompiler::BackendError> {

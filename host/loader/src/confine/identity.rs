@@ -10,8 +10,8 @@ use rustix::process::{
     set_parent_process_death_signal,
 };
 use rustix::thread::{
-    CapabilitySet, CapabilitySets, capabilities, clear_ambient_capability_set, set_capabilities, set_no_new_privs, set_thread_groups,
-    set_thread_res_gid, set_thread_res_uid, set_thread_uid,
+    CapabilitySet, CapabilitySets, capabilities, clear_ambient_capability_set, no_new_privs, set_capabilities, set_no_new_privs,
+    set_thread_groups, set_thread_res_gid, set_thread_res_uid, set_thread_uid,
 };
 use std::ffi::CString;
 
@@ -83,6 +83,8 @@ impl User {
         let none = CapabilitySet::empty();
         let sets = CapabilitySets { effective: none, permitted: none, inheritable: none };
         set_capabilities(None, sets).map_err(|e| refused("privileges are left", e.to_string()))?;
+        // Else a program with the set-user-id bit gives root back.
+        set_no_new_privs(true).map_err(|e| refused("privileges may be gained again", e.to_string()))?;
         self.must_be_final().map_err(|found| refused("the switch can be undone", found))?;
         // Else what is in /proc/self belongs to root.
         set_dumpable_behavior(DumpableBehavior::Dumpable).map_err(|e| refused("/proc/self stays closed", e.to_string()))?;
@@ -109,6 +111,9 @@ impl User {
         let left = capabilities(None).map_err(|e| e.to_string())?;
         if !(left.permitted | left.effective | left.inheritable).is_empty() {
             return Err(format!("the privileges {:?} are left", left.permitted));
+        }
+        if !no_new_privs().map_err(|e| e.to_string())? {
+            return Err("a program that it starts may gain privileges".to_owned());
         }
         match set_thread_uid(Uid::ROOT) {
             Err(_) => Ok(()),
