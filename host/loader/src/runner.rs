@@ -20,6 +20,7 @@ pub use far::serve;
 pub use near::{Opened, open};
 pub use spawn::Spawner;
 pub use usage::{Figures, Usage};
+pub(crate) use warden::children_of;
 
 use crate::confine::{Applied, Confinement, GroupReport};
 use crate::seam::{Order, Report};

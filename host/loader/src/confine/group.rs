@@ -84,12 +84,18 @@ impl Group {
         Some(group)
     }
 
-    /// Takes a process in, with all its threads. Called by the host for the runner's first process before any plugin code runs; what that
-    /// forks is born in the group.
+    /// Takes a warden in, and the runner if it has been forked already: what either forks from then on is born in the group. Called by the
+    /// host before any plugin code runs.
     ///
     /// # Errors
-    /// The process has ended, or the host may not move it.
-    pub fn adopt(&self, pid: u32) -> io::Result<()> {
+    /// One of them has ended, or the host may not move it. Then the group's limits are not to be told as enforced.
+    pub fn adopt(&self, warden: u32) -> io::Result<()> {
+        self.take(warden)?;
+        // Asked for after it was moved, so that a fork in between is on one side or the other.
+        crate::runner::children_of(warden).into_iter().try_for_each(|child| self.take(child.unsigned_abs()))
+    }
+
+    fn take(&self, pid: u32) -> io::Result<()> {
         fs::write(self.path.join("cgroup.procs"), pid.to_string())
     }
 

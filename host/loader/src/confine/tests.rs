@@ -111,8 +111,9 @@ fn a_group_has_its_limits_and_goes_with_its_owner() {
     assert_eq!(written(path.join("pids.max")), "256");
     assert_eq!(written(path.join("memory.max")), (2u64 << 30).to_string());
     assert_eq!(written(path.join("cpu.max")), "50000 100000");
-    group.adopt(99).expect("written");
-    assert_eq!(written(path.join("cgroup.procs")), "99");
+    let own = std::process::id();
+    group.adopt(own).expect("written");
+    assert_eq!(written(path.join("cgroup.procs")), own.to_string());
     group.kill().expect("written");
     assert_eq!(written(path.join("cgroup.kill")), "1");
     assert!(Group::make_in(&ground, "acme/..", 4, &limits).is_none(), "a name is not given twice");
@@ -120,6 +121,27 @@ fn a_group_has_its_limits_and_goes_with_its_owner() {
     drop(group);
     // That the kernel then lets go of the directory with its files cannot be seen in a tree that stands for it.
     assert_eq!(written(path.join("cgroup.kill")), "1", "what is left is killed");
+}
+
+#[test]
+fn a_runner_that_was_forked_before_is_taken_in_as_well() {
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command, Stdio};
+    let root = tree("pids\n", "", "7\n");
+    let delegated = |path: &Path| path == root.path();
+    let ground = Ground { own: root.path().to_owned(), is_delegated: &delegated, pid: 7 };
+    let group = Group::make_in(&ground, "a", 1, &Limits::default()).expect("delegated");
+    // It stands for a warden: it has forked, and says whom.
+    let mut warden = Command::new("/bin/sh").args(["-c", "sleep 1000 & echo $!; wait"]).stdout(Stdio::piped()).spawn().expect("a shell");
+    let mut runner = String::new();
+    BufReader::new(warden.stdout.take().expect("piped")).read_line(&mut runner).expect("it says so");
+    let adopted = group.adopt(warden.id());
+    let taken = written(root.path().join("sexton.7.a.1/cgroup.procs"));
+    let ended = [runner.trim(), &warden.id().to_string()].map(|pid| Command::new("kill").arg(pid).status().expect("it runs").success());
+    let _status = warden.wait().expect("it was killed");
+    adopted.expect("both live");
+    // In a tree that stands for the kernel's the last one written is seen; the kernel takes each.
+    assert_eq!((taken.as_str(), ended), (runner.trim(), [true, true]));
 }
 
 #[test]

@@ -90,15 +90,16 @@ pub fn open(spawner: &Spawner, mut start: Start, reports: Sender<Stamped>) -> Op
 }
 
 /// The writer's thread, from the start of the process on.
-fn begin(near: &Arc<Near>, spawner: &Spawner, start: Start, inbox: &Receiver<Order>) {
+fn begin(near: &Arc<Near>, spawner: &Spawner, mut start: Start, inbox: &Receiver<Order>) {
     let started = spawner.spawn(start.confinement.environment.clone()).and_then(|spawned| {
         let Spawned { mut child, pidfd, socket } = spawned;
         let pidfd = Arc::new(pidfd);
-        near.usage.watch(child.id().cast_signed(), Arc::clone(&pidfd));
+        near.usage.watch(child.id(), Arc::clone(&pidfd));
         if let Some(group) = &near.group
             && let Err(error) = group.adopt(child.id())
         {
             tracing::warn!(plugin = near.plugin, %error, "the runner's control group does not take it: its limits there are not enforced");
+            start.group = None;
         }
         let writer = socket.try_clone()?;
         writer.set_write_timeout(Some(STALLED))?;

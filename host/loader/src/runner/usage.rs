@@ -26,12 +26,12 @@ pub struct Usage(Arc<Mutex<Option<Watched>>>);
 
 #[derive(Debug)]
 struct Watched {
-    warden: i32,
+    warden: u32,
     pidfd: Arc<OwnedFd>,
 }
 
 impl Usage {
-    pub(super) fn watch(&self, warden: i32, pidfd: Arc<OwnedFd>) {
+    pub(super) fn watch(&self, warden: u32, pidfd: Arc<OwnedFd>) {
         *self.0.lock() = Some(Watched { warden, pidfd });
     }
 
@@ -45,8 +45,7 @@ impl Usage {
         let watched = self.0.lock();
         let watched = watched.as_ref()?;
         // The warden is not reaped while it is watched, so its number is its own, and so are its children's as long as it lives.
-        let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", watched.warden)).ok()?;
-        let pid: i32 = children.split_ascii_whitespace().next()?.parse().ok()?;
+        let pid = super::children_of(watched.warden).into_iter().next()?;
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         let alive = !super::near::is_over(&watched.pidfd);
         alive.then(|| read(pid, &stat)).flatten()

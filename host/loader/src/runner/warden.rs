@@ -104,7 +104,7 @@ fn reap(runner: libc::pid_t) -> Option<c_int> {
 fn sweep() {
     let end = Instant::now() + PATIENCE;
     loop {
-        let children = children();
+        let children = children_of(std::process::id());
         for child in &children {
             // SAFETY: a child of ours that is not reaped: the number is its own.
             unsafe { libc::kill(*child, libc::SIGKILL) };
@@ -125,15 +125,15 @@ fn sweep() {
     }
 }
 
-/// The processes whose parent this one is.
-fn children() -> Vec<libc::pid_t> {
-    let text = std::fs::read_to_string("/proc/thread-self/children");
-    text.map_or_else(|_| children_by_search(), |text| text.split_ascii_whitespace().filter_map(|n| n.parse().ok()).collect())
+/// The processes whose parent is the first thread of this one.
+pub(crate) fn children_of(parent: u32) -> Vec<libc::pid_t> {
+    let text = std::fs::read_to_string(format!("/proc/{parent}/task/{parent}/children"));
+    text.map_or_else(|_| children_by_search(parent), |text| text.split_ascii_whitespace().filter_map(|n| n.parse().ok()).collect())
 }
 
 /// For kernels without that file.
-fn children_by_search() -> Vec<libc::pid_t> {
-    let own = std::process::id().to_string();
+fn children_by_search(parent: u32) -> Vec<libc::pid_t> {
+    let own = parent.to_string();
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let is_child = |pid: &libc::pid_t| {
         let stat = std::fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
