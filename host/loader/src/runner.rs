@@ -6,6 +6,7 @@
 //! Processes: the host's [`Spawner`] starts a *warden*, which forks the *runner* and runs no plugin code. Threads of the host for each runner: a
 //! *writer* (orders to frames) and a *reader* (frames, output lines and the process's end to reports).
 
+pub(crate) mod bounds;
 pub(crate) mod far;
 pub mod frame;
 pub(crate) mod last_words;
@@ -24,8 +25,7 @@ pub(crate) use warden::children_of;
 
 use crate::confine::{Applied, Confinement, GroupReport};
 use crate::seam::{Order, Report};
-use serde::de::{SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize, de};
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// What a runner is told first.
@@ -61,30 +61,6 @@ pub enum ToRunner {
 pub enum ToHost {
     /// What was confined, and what could not be.
     Confined(Applied),
-    /// As at the seam; at most 4,096 in one frame.
-    Reports(#[serde(deserialize_with = "few")] Vec<Report>),
-}
-
-/// Reports of one frame: the smallest has one byte on the wire and a hundred in memory, so that the length of a frame alone bounds nothing.
-pub(crate) const REPORTS_MAX: usize = 4096;
-
-fn few<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Report>, D::Error> {
-    struct Few;
-    impl<'de> Visitor<'de> for Few {
-        type Value = Vec<Report>;
-        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            write!(f, "at most {REPORTS_MAX} reports")
-        }
-        fn visit_seq<A: SeqAccess<'de>>(self, mut all: A) -> Result<Self::Value, A::Error> {
-            let mut reports = Vec::new();
-            while let Some(report) = all.next_element()? {
-                if reports.len() == REPORTS_MAX {
-                    return Err(de::Error::custom("too many reports in one frame"));
-                }
-                reports.push(report);
-            }
-            Ok(reports)
-        }
-    }
-    from.deserialize_seq(Few)
+    /// As at the seam. One a frame, so that its length can be looked at before it is read.
+    Report(Report),
 }

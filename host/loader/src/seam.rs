@@ -262,6 +262,7 @@ mod as_json {
     }
 
     pub fn deserialize<'de, T: DeserializeOwned, D: Deserializer<'de>>(from: D) -> Result<T, D::Error> {
-        serde_json::from_str(&String::deserialize(from)?).map_err(de::Error::custom)
+        // Borrowed from the frame: it is not copied on the way.
+        serde_json::from_str(<&str>::deserialize(from)?).map_err(de::Error::custom)
     }
 }

@@ -7,17 +7,13 @@ use super::board::Phase;
 use super::{Shared, Source, host_table};
 use crate::image::Image;
 use crate::rejection::Rejection;
+use crate::runner::bounds::{self, BATCH_MAX, NAME_MAX, OFFERS_MAX, SENTENCE_MAX};
 use crate::runner::last_words;
 use crate::seam::{Farewell, Memory, Report};
 use abi_stable::std_types::RSlice;
 use sexton_plugin_api::abi::{PluginRoot_Ref, Reply};
 use sexton_plugin_api::wire::{Batch, EntryFailure, LoadOrder};
 use std::sync::Arc;
-
-/// Greatest sentence of a plugin about its failure, in bytes: it is shown to people.
-const SENTENCE_MAX: usize = 8 << 10;
-/// Greatest answer of `load`, in bytes.
-const BATCH_MAX: usize = 16 << 20;
 
 /// The thread.
 pub(super) fn run(shared: &Arc<Shared>, source: Source) {
@@ -103,7 +99,7 @@ fn load(shared: &Shared, root: PluginRoot_Ref, order: &LoadOrder) -> Result<Batc
         return Err(refused(format!("it offers {} bytes, at most {BATCH_MAX} are taken", reply.body.len())));
     }
     if reply.ok {
-        return serde_json::from_slice(reply.body.as_slice()).map_err(|e| refused(format!("its answer is not understood: {e}")));
+        return offered(reply.body.as_slice()).map_err(refused);
     }
     let failure = said(&reply).err().unwrap_or_else(|| unsaid(&"no reason given"));
     if failure.kind == "panic" {
@@ -115,6 +111,25 @@ fn load(shared: &Shared, root: PluginRoot_Ref, order: &LoadOrder) -> Result<Batc
     Err(refused(failure.message))
 }
 
+/// Reads what `load` offers, within what a host takes.
+fn offered(body: &[u8]) -> Result<Batch, String> {
+    let unclear = |e: &dyn std::fmt::Display| format!("its answer is not understood: {e}");
+    let text = std::str::from_utf8(body).map_err(|e| unclear(&e))?;
+    bounds::weigh_if_heavy(text)?;
+    let batch: Batch = serde_json::from_str(text).map_err(|e| unclear(&e))?;
+    let counts = [("event types", batch.types.len()), ("actions", batch.actions.len()), ("standing events", batch.standing.len())];
+    if let Some((what, count)) = counts.into_iter().find(|(_, count)| *count > OFFERS_MAX) {
+        return Err(format!("it offers {count} {what}, at most {OFFERS_MAX} are taken"));
+    }
+    // What was left out, with its default, is longer than what came.
+    let told = serde_json::to_string(&batch).map_err(|e| unclear(&e))?;
+    if told.len() > BATCH_MAX {
+        return Err(format!("it offers {} bytes, at most {BATCH_MAX} are taken", told.len()));
+    }
+    bounds::weigh_if_heavy(&told)?;
+    Ok(batch)
+}
+
 /// Reads the answer of an entry whose success says nothing. The caller drops the plugin's buffer, on a thread of the
 /// generation.
 pub(super) fn said(reply: &Reply) -> Result<(), EntryFailure> {
@@ -123,6 +138,8 @@ pub(super) fn said(reply: &Reply) -> Result<(), EntryFailure> {
     }
     let mut failure: EntryFailure = serde_json::from_slice(reply.body.as_slice()).unwrap_or_else(|e| unsaid(&e));
     failure.message = host_table::cut(&failure.message, SENTENCE_MAX);
+    failure.kind = host_table::cut(&failure.kind, NAME_MAX);
+    failure.place = failure.place.map(|place| host_table::cut(&place, NAME_MAX));
     Err(failure)
 }
 

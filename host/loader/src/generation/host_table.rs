@@ -5,6 +5,7 @@
 use super::Shared;
 use super::calls::refusal;
 use super::logs::Verdict;
+use crate::runner::bounds::{MESSAGE_MAX, NAME_MAX};
 use crate::seam::{LogLine, Report};
 use abi_stable::prefix_type::WithMetadata;
 use abi_stable::std_types::{RSlice, RVec};
@@ -16,9 +17,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-
-const MESSAGE_MAX: usize = 16 << 10;
-const NAME_MAX: usize = 512;
 
 /// By connection, a number of this process: the store's numbers could meet when two hosts live in one process.
 static CONNECTED: RwLock<BTreeMap<u64, Arc<Shared>>> = RwLock::new(BTreeMap::new());

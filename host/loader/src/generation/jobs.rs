@@ -5,6 +5,7 @@
 use super::Shared;
 use super::board::{Board, Phase, Question};
 use super::control::said;
+use crate::runner::bounds::{self, MIGRATED_MAX, REPLY_MAX};
 use crate::runner::last_words;
 use crate::seam::{Ended, Report};
 use abi_stable::std_types::{RSlice, RStr};
@@ -15,8 +16,6 @@ use std::sync::Arc;
 
 /// Calls of actions and of `migrate_args` at a time, besides the runs.
 pub(super) const QUESTIONS_AT_ONCE: usize = 2;
-/// Greatest answer of a run, in bytes.
-const REPLY_MAX: usize = 16 << 20;
 
 enum Work {
     Run(RunOrder),
@@ -105,10 +104,26 @@ fn understood(run: u64, reply: &Reply) -> RunReply {
         return failed(run, said(reply).err().map_or_else(|| "no reason given".to_owned(), |failure| failure.message));
     }
     match serde_json::from_slice::<RunReply>(reply.body.as_slice()) {
-        Ok(answer) if answer.run == run => answer,
+        Ok(answer) if answer.run == run => bearable(answer, reply.body.len()),
         Ok(answer) => failed(run, format!("the plugin answered for run {} instead of {run}", answer.run)),
         Err(error) => failed(run, format!("the plugin's answer is not understood: {error}")),
     }
+}
+
+/// Whether the host takes it: what was left out, with its default, is longer than the answer that came in so many bytes.
+fn bearable(answer: RunReply, came: usize) -> RunReply {
+    if came <= REPLY_MAX / 64 {
+        return answer;
+    }
+    let run = answer.run;
+    let at = Utc::now();
+    let ended = [Ended { reply: answer, started_at: at, finished_at: at }];
+    let text = serde_json::to_string(&ended).unwrap_or_default();
+    let [Ended { reply: answer, .. }] = ended;
+    if text.len() > REPLY_MAX {
+        return failed(run, format!("the job answered with {} bytes, at most {REPLY_MAX} are taken", text.len()));
+    }
+    bounds::weigh_ended(&text).map_or_else(|why| failed(run, format!("the job answered with {why}")), |_| answer)
 }
 
 fn failed(run: u64, message: String) -> RunReply {
@@ -151,6 +166,13 @@ fn migrated(reply: &Reply) -> Result<String, EntryFailure> {
             place: None,
         }));
     }
+    if reply.body.len() > MIGRATED_MAX {
+        return Err(EntryFailure {
+            kind: "error".to_owned(),
+            message: format!("`migrate_args` answered with {} bytes, at most {MIGRATED_MAX} are taken", reply.body.len()),
+            place: None,
+        });
+    }
     let text = std::str::from_utf8(reply.body.as_slice()).ok().filter(|text| serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok());
     text.map(str::to_owned).ok_or_else(|| EntryFailure {
         kind: "error".to_owned(),
@@ -175,8 +197,8 @@ impl Shared {
                 }
             })
             .collect();
-        if !ended.is_empty() {
-            self.report(Report::Done(ended));
+        for one in ended {
+            self.report(Report::Done(vec![one]));
         }
     }
 }

@@ -4,7 +4,7 @@
 //! by then (`Started` before the job is entered); the process ends when the host does.
 
 use super::frame::{self, Inbox};
-use super::{REPORTS_MAX, Start, ToHost, ToRunner, last_words, warden};
+use super::{Start, ToHost, ToRunner, last_words, warden};
 use crate::confine;
 use crate::generation::{self, Opening};
 use crate::rejection::Rejection;
@@ -19,6 +19,8 @@ use std::sync::Arc;
 
 /// The descriptor that the host gives.
 const SOCKET: i32 = 3;
+/// So many bytes are gathered before they are written.
+const AT_ONCE: usize = 64 << 10;
 /// Said to somebody who typed the command.
 const FOR_HOSTS: &str = "sexton runner: hosts start this by themselves, with a socket; `sexton serve` is what you want";
 
@@ -166,20 +168,17 @@ impl Wire {
     }
 }
 
-/// Many reports in one frame, unless they are too large together.
+/// A frame each, in one go.
 fn write(socket: &mut UnixStream, reports: Vec<Report>) {
-    if reports.len() > REPORTS_MAX {
-        return reports.chunks(REPORTS_MAX).for_each(|some| write(socket, some.to_vec()));
+    let mut bytes = Vec::new();
+    let mut written = Ok(());
+    for report in reports {
+        written = written.and_then(|()| frame::encode(&ToHost::Report(report))).and_then(|frame| {
+            bytes.extend_from_slice(&frame);
+            if bytes.len() < AT_ONCE { Ok(()) } else { socket.write_all(&std::mem::take(&mut bytes)) }
+        });
     }
-    let written = match reports.len() {
-        0 => return,
-        1 => frame::encode(&ToHost::Reports(reports)).and_then(|bytes| socket.write_all(&bytes)),
-        _ => match frame::encode(&ToHost::Reports(reports.clone())) {
-            Ok(bytes) => socket.write_all(&bytes),
-            Err(_) => return reports.into_iter().for_each(|report| write(socket, vec![report])),
-        },
-    };
-    if let Err(error) = written {
+    if let Err(error) = written.and_then(|()| socket.write_all(&bytes)) {
         // A host that cannot be told must not be waited for; it reads the end of the process instead.
         eprintln!("sexton runner: the host cannot be told: {error}");
         last_words::hush();

@@ -7,11 +7,26 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::io::{self, Read};
 
-/// Greatest frame, in bytes: an answer of a job (16 MiB) in JSON text, and room for what comes in the same frame.
+/// Greatest frame, in bytes. What a runner says is bounded more closely, by what it is.
 pub const FRAME_MAX: usize = 64 << 20;
 const HEAD: usize = 4;
 /// What is taken from the socket at once.
 const CHUNK: usize = 64 << 10;
+
+/// What is said in frames.
+pub trait Said: DeserializeOwned {
+    /// Of a frame whose first two bytes are these: what it is, for people, and how long it may be.
+    ///
+    /// # Errors
+    /// Nothing begins so.
+    fn limit(head: [u8; 2]) -> io::Result<(&'static str, usize)>;
+
+    /// The memory that a whole frame takes once it is read, in bytes, as far as that matters.
+    ///
+    /// # Errors
+    /// Too much, or nothing that could be weighed.
+    fn weigh(body: &[u8]) -> io::Result<usize>;
+}
 
 /// One frame, ready to be written.
 ///
@@ -63,24 +78,54 @@ impl Inbox {
     ///
     /// # Errors
     /// `InvalidData`: what came is not the protocol, and nothing after it can be trusted.
-    pub fn take<T: DeserializeOwned>(&mut self) -> io::Result<Option<T>> {
+    pub fn take<T: Said>(&mut self) -> io::Result<Option<T>> {
+        Ok(self.take_weighed()?.map(|(message, _)| message))
+    }
+
+    /// The same, with the memory that it takes as [`Said::weigh`] has it.
+    ///
+    /// # Errors
+    /// As [`Inbox::take`].
+    pub fn take_weighed<T: Said>(&mut self) -> io::Result<Option<(T, usize)>> {
         let waiting = &self.bytes[self.from..];
         let Some((head, body)) = waiting.split_first_chunk::<HEAD>() else { return Ok(None) };
         let length = u32::from_le_bytes(*head) as usize;
-        if length > FRAME_MAX {
-            return Err(invalid(format!("a frame claims {length} bytes, at most {FRAME_MAX} are taken")));
+        if !(1..=FRAME_MAX).contains(&length) {
+            return Err(invalid(format!("a frame claims {length} bytes, 1 to {FRAME_MAX} are taken")));
         }
-        let Some(body) = body.get(..length) else { return Ok(None) };
-        let (message, rest) = postcard::take_from_bytes::<T>(body).map_err(|e| invalid(format!("a frame is not understood: {e}")))?;
+        let head = match *body {
+            [only, ..] if length == 1 => [only, 0],
+            [first, second, ..] => [first, second],
+            _ => return Ok(None),
+        };
+        let (name, most) = T::limit(head)?;
+        if length > most {
+            return Err(invalid(format!("{name} claims {length} bytes, at most {most} are taken")));
+        }
+        let Some(body) = body.get(..length) else {
+            self.make_room(HEAD + length);
+            return Ok(None);
+        };
+        let weight = T::weigh(body)?;
+        let (message, rest) = postcard::take_from_bytes::<T>(body).map_err(|e| invalid(format!("{name} is not understood: {e}")))?;
         if !rest.is_empty() {
-            return Err(invalid(format!("a frame has {} bytes too many", rest.len())));
+            return Err(invalid(format!("{name} has {} bytes too many", rest.len())));
         }
         self.from += HEAD + length;
         if self.from == self.bytes.len() && self.bytes.capacity() > 4 * CHUNK {
             // One large answer must not keep its memory for ever.
             *self = Self::default();
         }
-        Ok(Some(message))
+        Ok(Some((message, weight)))
+    }
+
+    /// For the rest of a frame and what is read along with it; no more, as doubling would take.
+    fn make_room(&mut self, frame: usize) {
+        if frame > CHUNK {
+            self.bytes.drain(..self.from);
+            self.from = 0;
+            self.bytes.reserve_exact((frame + CHUNK).saturating_sub(self.bytes.len()));
+        }
     }
 }
 
@@ -91,14 +136,16 @@ fn invalid(why: String) -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::runner::{ToHost, ToRunner};
     use crate::seam::{Order, Report};
 
-    fn all(bytes: &[u8], pieces: usize) -> io::Result<Vec<Vec<Report>>> {
+    fn all(bytes: &[u8], pieces: usize) -> io::Result<Vec<Report>> {
         let (mut inbox, mut found) = (Inbox::default(), Vec::new());
         for mut piece in bytes.chunks(pieces.max(1)) {
             while inbox.fill(&mut piece)? {
                 while let Some(message) = inbox.take()? {
-                    found.push(message);
+                    let ToHost::Report(report) = message else { panic!("a report") };
+                    found.push(report);
                 }
             }
         }
@@ -107,17 +154,18 @@ mod tests {
 
     fn said() -> Vec<u8> {
         let at = chrono::Utc::now();
-        let mut bytes = encode(&vec![Report::Started { run: 7, at }, Report::Refused(vec![1, 2])]).expect("written");
-        bytes.extend(encode(&vec![Report::Quiescent]).expect("written"));
-        bytes
+        let reports = [Report::Started { run: 7, at }, Report::Refused(vec![1, 2]), Report::Quiescent];
+        reports.into_iter().flat_map(|report| encode(&ToHost::Report(report)).expect("written")).collect()
     }
 
     #[test]
     fn frames_come_out_whole_however_they_come_in() {
         for pieces in [1, 3, 7, 1000] {
             let found = all(&said(), pieces).expect("understood");
-            assert_eq!(found.iter().map(Vec::len).collect::<Vec<_>>(), [2, 1], "pieces of {pieces}");
-            assert!(matches!(found[0][..], [Report::Started { run: 7, .. }, Report::Refused(ref r)] if r == &[1, 2]));
+            let [Report::Started { run: 7, .. }, Report::Refused(refused), Report::Quiescent] = &found[..] else {
+                panic!("pieces of {pieces}: {found:?}")
+            };
+            assert_eq!(refused, &[1, 2]);
         }
     }
 
@@ -128,13 +176,16 @@ mod tests {
             "scheduled_for": "2026-01-02T03:04:05Z", "resources": [{"id": "r", "kind": "vm", "size": 4}],
         }))
         .expect("an order");
-        let bytes = encode(&vec![Order::Run(vec![order])]).expect("written");
+        let mut bytes = encode(&ToRunner::Orders(vec![Order::Run(vec![order])])).expect("written");
+        bytes.extend(encode(&ToRunner::HangUp).expect("written"));
         let mut inbox = Inbox::default();
         assert!(inbox.fill(&mut &bytes[..]).expect("read"));
-        let back: Vec<Order> = inbox.take().expect("understood").expect("whole");
-        let [Order::Run(runs)] = &back[..] else { panic!("one order") };
+        let back: ToRunner = inbox.take().expect("understood").expect("whole");
+        let ToRunner::Orders(orders) = &back else { panic!("orders") };
+        let [Order::Run(runs)] = &orders[..] else { panic!("one order") };
         assert_eq!(runs[0].args.get(), r#"{"deep":[1,{"x":null}]}"#);
         assert_eq!(runs[0].resources[0].properties["size"], 4);
+        assert!(matches!(inbox.take().expect("understood"), Some(ToRunner::HangUp)), "one byte is a frame");
     }
 
     #[test]
@@ -148,26 +199,43 @@ mod tests {
                 let at = usize::try_from(state >> 33).expect("31 bits") % bytes.len();
                 bytes[at] ^= 1 << (state & 7);
             }
-            let _whatever = all(&bytes, 16);
+            let (mut inbox, mut stream) = (Inbox::default(), &bytes[..]);
+            while let Ok(true) = inbox.fill(&mut stream) {}
+            while let Ok(Some(_)) = inbox.take::<ToHost>() {}
         }
-    }
-
-    #[test]
-    fn more_reports_than_a_frame_may_hold_are_refused() {
-        use crate::runner::{REPORTS_MAX, ToHost};
-        let read = |count: usize| {
-            let bytes = encode(&ToHost::Reports(vec![Report::Quiescent; count])).expect("written");
-            let mut inbox = Inbox::default();
-            assert!(inbox.fill(&mut &bytes[..]).expect("read"));
-            inbox.take::<ToHost>()
-        };
-        assert!(read(REPORTS_MAX).expect("as many as may be").is_some());
-        assert_eq!(read(REPORTS_MAX + 1).expect_err("one too many").kind(), io::ErrorKind::InvalidData);
     }
 
     #[test]
     fn a_length_beyond_the_limit_is_refused_before_anything_is_kept() {
         let error = all(&u32::MAX.to_le_bytes(), 4).expect_err("too long");
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+        assert_eq!(all(&[0; 8], 8).expect_err("nothing in it").kind(), io::ErrorKind::InvalidData);
+    }
+
+    #[test]
+    fn each_kind_has_a_length_of_its_own_and_the_breach_is_named() {
+        for (kind, name, most) in [(1, "the start of a run", 128), (7, "a log record", 17_536), (6, "a call", (16 << 20) + 128)] {
+            let claimed = |length: u32| [&length.to_le_bytes()[..], &[1, kind]].concat();
+            assert!(all(&claimed(most), 8).expect("as long as it may be").is_empty());
+            let error = all(&claimed(most + 1), 8).expect_err("one byte too many").to_string();
+            assert_eq!(error, format!("{name} claims {} bytes, at most {most} are taken", most + 1));
+        }
+    }
+
+    #[test]
+    fn a_large_frame_takes_its_own_length_and_no_more() {
+        let report = Report::Migrated { question: 1, result: Ok("x".repeat(1 << 20)) };
+        let bytes = encode(&ToHost::Report(report)).expect("written");
+        let (mut inbox, mut most) = (Inbox::default(), 0);
+        // The second begins in what was read with the first.
+        let mut stream = &[&bytes[..], &bytes[..]].concat()[..];
+        let mut found = 0;
+        while inbox.fill(&mut stream).expect("read") {
+            while inbox.take::<ToHost>().expect("understood").is_some() {
+                found += 1;
+            }
+            most = most.max(inbox.bytes.capacity());
+        }
+        assert!(found == 2 && most <= bytes.len() + 2 * CHUNK, "{found} frames, {most} bytes for {}", bytes.len());
     }
 }

@@ -328,7 +328,7 @@ impl Reader {
         }
         loop {
             match self.inbox.take::<ToHost>() {
-                Ok(Some(ToHost::Reports(reports))) => reports.into_iter().for_each(|report| self.pass_on(report)),
+                Ok(Some(ToHost::Report(report))) => self.pass_on(report),
                 // A second one is the plugin's invention.
                 Ok(Some(ToHost::Confined(applied))) => drop(self.near.applied.set(applied)),
                 Ok(None) => return true,
