@@ -190,6 +190,14 @@ fn die(how: &str) -> Reply {
         "\"loop\"" => loop {
             std::hint::spin_loop();
         },
+        "\"calls\"" => {
+            (1..=2000_u32).for_each(|call| forge(&[&[1, 6], &varint(call)[..], &[0], &text(r#"{"call":"state_get","key":"k"}"#)].concat()))
+        }
+        "\"loaded\"" => forge(&[&[1, 0], &text(r#"{"Ok":{}}"#)[..]].concat()),
+        "\"quiescent\"" => (0..2).for_each(|_| forge(&[1, 8])),
+        "\"other-run\"" => forge(&[&[1, 3, 1], &varint(4711)[..]].concat()),
+        "\"hang-up\"" => hang_up(),
+        "\"flood-on\"" => flood_on(),
         // SAFETY: takes a number.
         "\"stop\"" => drop(unsafe { libc::kill(libc::getpid(), libc::SIGSTOP) }),
         _ => {}
@@ -197,6 +205,61 @@ fn die(how: &str) -> Reply {
     // What dies on another thread takes a moment.
     loop {
         std::thread::park();
+    }
+}
+
+/// Says in the runner's place what only the runner says.
+fn forge(body: &[u8]) {
+    let frame = [&u32::try_from(body.len()).unwrap_or_default().to_le_bytes()[..], body].concat();
+    // SAFETY: the bytes outlive the call.
+    unsafe { libc::write(3, frame.as_ptr().cast(), frame.len()) };
+}
+
+fn varint(mut number: u32) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while number >= 0x80 {
+        bytes.push((number & 0x7f) as u8 | 0x80);
+        number >>= 7;
+    }
+    bytes.push(number as u8);
+    bytes
+}
+
+fn text(text: &str) -> Vec<u8> {
+    [&varint(u32::try_from(text.len()).unwrap_or_default())[..], text.as_bytes()].concat()
+}
+
+/// Ends the talk with the host, and keeps the thread that would end the process then from seeing it.
+fn hang_up() {
+    extern "C" fn hold(_: i32) {
+        loop {
+            // SAFETY: waits.
+            unsafe { libc::pause() };
+        }
+    }
+    // SAFETY: the handler only waits; the main thread's number is the process's.
+    unsafe {
+        libc::signal(libc::SIGUSR1, hold as *const () as libc::sighandler_t);
+        libc::syscall(libc::SYS_tgkill, libc::getpid(), libc::getpid(), libc::SIGUSR1);
+        libc::shutdown(3, libc::SHUT_RDWR);
+    }
+}
+
+/// Kills the warden, and leaves a process that says the same to the host for ever, and nothing that would be refused.
+fn flood_on() {
+    let line = [&[1, 7][..], &text("2026-01-02T03:04:05Z"), &[0, 3, 0, 0, 0]].concat();
+    // SAFETY: the child has its own copy of all that it uses.
+    unsafe {
+        let warden = libc::getppid();
+        if libc::fork() == 0 {
+            libc::setsid();
+            libc::kill(warden, libc::SIGKILL);
+            loop {
+                // The signal of a closed socket ends it.
+                libc::signal(libc::SIGPIPE, libc::SIG_DFL);
+                forge(&line);
+            }
+        }
     }
 }
 

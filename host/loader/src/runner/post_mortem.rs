@@ -17,6 +17,8 @@ pub(super) struct Findings {
     pub killing: Option<Killing>,
     /// What of its word was not the protocol.
     pub nonsense: Option<String>,
+    /// It had closed its connection and did not end: the host had it ended.
+    pub went_on: bool,
     /// It said `Gone`.
     pub farewell: bool,
     /// What it said dying.
@@ -38,6 +40,14 @@ pub(super) fn death(status: ExitStatus, findings: &Findings) -> Option<Death> {
     }
     if findings.farewell && status.success() {
         return None;
+    }
+    // Whoever had died before keeps its own cause, though what it left took the warden so long.
+    if findings.went_on && !findings.farewell && status.signal() == Some(libc::SIGKILL) {
+        return Some(Death {
+            kind: DeathKind::Protocol,
+            cause: "protocol error: it closed its connection and went on".to_owned(),
+            run: None,
+        });
     }
     let (kind, cause) = match status.signal() {
         Some(signal) => of_signal(signal, findings),
@@ -146,6 +156,8 @@ mod tests {
                 "exit code 3: the process called `exit`",
             ),
             (0, Findings::default(), DeathKind::Exit, "exit code 0: the process ended by itself"),
+            (9, Findings { went_on: true, ..Findings::default() }, DeathKind::Protocol, "protocol error: it closed"),
+            (11, Findings { went_on: true, ..Findings::default() }, DeathKind::Signal, "signal 11 (SIGSEGV)"),
             (0, Findings { nonsense: line("a frame"), farewell: true, ..Findings::default() }, DeathKind::Protocol, "protocol error"),
         ];
         for (raw, findings, kind, cause) in cases {

@@ -47,6 +47,27 @@ fn each_death_is_named_and_its_run_is_known() {
 }
 
 #[test]
+fn what_a_runner_may_not_say_ends_it_by_name() {
+    let cases = [
+        ("calls", "more than 1024 calls that wait for their answers"),
+        ("loaded", "the answer of `load` a second time"),
+        ("quiescent", "the end of all runs a second time"),
+        ("other-run", "a refusal of run 4711, which it was not asked for"),
+        ("hang-up", "it closed its connection and went on"),
+    ];
+    for (how, words) in cases {
+        let death = death(how);
+        assert_eq!((death.kind, death.cause), (DeathKind::Protocol, format!("protocol error: {words}")), "{how}");
+    }
+}
+
+#[test]
+fn a_process_that_writes_on_for_ever_holds_up_no_end() {
+    let death = death("flood-on");
+    assert!(death.kind == DeathKind::Signal && death.cause.contains("signal 9"), "{death:?}");
+}
+
+#[test]
 fn a_run_that_does_not_listen_is_killed() {
     let mut life = active();
     life.run(1, "fx.die", &json!("loop"));
@@ -59,7 +80,7 @@ fn a_run_that_does_not_listen_is_killed() {
 
 #[test]
 fn nothing_of_a_runner_outlives_it() {
-    for how in ["unload", "kill", "null"] {
+    for how in ["unload", "kill", "null", "hang-up", "nonsense"] {
         let mut life = active();
         life.run(1, "fx.children", &none());
         let children: Vec<i32> = serde_json::from_value(output(&life.done(1))).expect("numbers");
