@@ -1,6 +1,7 @@
 //! Any bytes as what a runner says to its host, in pieces of any size.
 //!
-//! Not what follows from the reports. What must hold: messages or an error, no panic, and no more memory than the bytes that came. In `tests/fuzz`:
+//! Not what follows from the reports. What must hold: messages or an error, no panic, and no more memory than is
+//! promised (the test `memory` counts it). In `tests/fuzz`:
 //! `RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir . frames -- -rss_limit_mb=0` (why no limit: see `elf`).
 
 #![no_main]
