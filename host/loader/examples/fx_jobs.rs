@@ -191,7 +191,8 @@ fn die(how: &str) -> Reply {
             std::hint::spin_loop();
         },
         "\"calls\"" => {
-            (1..=2000_u32).for_each(|call| forge(&[&[1, 6], &varint(call)[..], &[0], &text(r#"{"call":"state_get","key":"k"}"#)].concat()))
+            let request = text(r#"{"call":"state_get","key":"k"}"#);
+            (1..=2000).for_each(|call| forge(&[&[1, 6], &varint(call)[..], &[0], &request].concat()));
         }
         "\"loaded\"" => forge(&[&[1, 0], &text(r#"{"Ok":{}}"#)[..]].concat()),
         "\"quiescent\"" => (0..2).for_each(|_| forge(&[1, 8])),
@@ -218,10 +219,10 @@ fn forge(body: &[u8]) {
 fn varint(mut number: u32) -> Vec<u8> {
     let mut bytes = Vec::new();
     while number >= 0x80 {
-        bytes.push((number & 0x7f) as u8 | 0x80);
+        bytes.push(number.to_le_bytes()[0] | 0x80);
         number >>= 7;
     }
-    bytes.push(number as u8);
+    bytes.push(number.to_le_bytes()[0]);
     bytes
 }
 

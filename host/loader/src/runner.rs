@@ -16,6 +16,7 @@ pub(crate) mod post_mortem;
 mod spawn;
 mod usage;
 mod warden;
+pub(crate) mod weight;
 
 pub use far::serve;
 pub use near::{Opened, open};

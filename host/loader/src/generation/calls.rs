@@ -3,7 +3,8 @@
 //! What must hold: every caller gets an answer: the host's, or a refusal once nobody is there to give one.
 
 use super::Shared;
-use crate::runner::bounds::{self, CALL_MAX, EVENTS_MAX, OPEN_CALLS_BYTES_MAX, OPEN_CALLS_MAX};
+use crate::runner::bounds::{CALL_MAX, EVENTS_MAX, OPEN_CALLS_BYTES_MAX, OPEN_CALLS_MAX};
+use crate::runner::weight;
 use crate::seam::Report;
 use parking_lot::{Condvar, Mutex};
 use serde_json::Value;
@@ -93,7 +94,7 @@ fn understood(request: &[u8]) -> Result<(HostCall, usize), CallRefusal> {
         return Err(too_long(request.len()));
     }
     let text = std::str::from_utf8(request).map_err(|e| unclear(&e))?;
-    bounds::weigh(text).map_err(|why| refusal("API001", format!("the call is {why}")))?;
+    weight::weigh(text).map_err(|why| refusal("API001", format!("the call is {why}")))?;
     let request: HostCall = serde_json::from_str(text).map_err(|e| unclear(&e))?;
     if let HostCall::Schedule { events } = &request
         && events.len() > EVENTS_MAX
@@ -105,7 +106,7 @@ fn understood(request: &[u8]) -> Result<(HostCall, usize), CallRefusal> {
     if told.len() > CALL_MAX {
         return Err(too_long(told.len()));
     }
-    let bytes = bounds::weigh(&told).map_err(|why| refusal("API001", format!("the call is {why}")))?;
+    let bytes = weight::weigh(&told).map_err(|why| refusal("API001", format!("the call is {why}")))?;
     Ok((request, bytes))
 }
 

@@ -7,8 +7,8 @@ use super::board::Phase;
 use super::{Shared, Source, host_table};
 use crate::image::Image;
 use crate::rejection::Rejection;
-use crate::runner::bounds::{self, BATCH_MAX, NAME_MAX, OFFERS_MAX, SENTENCE_MAX};
-use crate::runner::last_words;
+use crate::runner::bounds::{BATCH_MAX, NAME_MAX, OFFERS_MAX, SENTENCE_MAX};
+use crate::runner::{last_words, weight};
 use crate::seam::{Farewell, Memory, Report};
 use abi_stable::std_types::RSlice;
 use sexton_plugin_api::abi::{PluginRoot_Ref, Reply};
@@ -115,7 +115,7 @@ fn load(shared: &Shared, root: PluginRoot_Ref, order: &LoadOrder) -> Result<Batc
 fn offered(body: &[u8]) -> Result<Batch, String> {
     let unclear = |e: &dyn std::fmt::Display| format!("its answer is not understood: {e}");
     let text = std::str::from_utf8(body).map_err(|e| unclear(&e))?;
-    bounds::weigh_if_heavy(text)?;
+    weight::weigh_if_heavy(text)?;
     let batch: Batch = serde_json::from_str(text).map_err(|e| unclear(&e))?;
     let counts = [("event types", batch.types.len()), ("actions", batch.actions.len()), ("standing events", batch.standing.len())];
     if let Some((what, count)) = counts.into_iter().find(|(_, count)| *count > OFFERS_MAX) {
@@ -126,7 +126,7 @@ fn offered(body: &[u8]) -> Result<Batch, String> {
     if told.len() > BATCH_MAX {
         return Err(format!("it offers {} bytes, at most {BATCH_MAX} are taken", told.len()));
     }
-    bounds::weigh_if_heavy(&told)?;
+    weight::weigh_if_heavy(&told)?;
     Ok(batch)
 }
 

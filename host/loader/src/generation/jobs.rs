@@ -5,8 +5,8 @@
 use super::Shared;
 use super::board::{Board, Phase, Question};
 use super::control::said;
-use crate::runner::bounds::{self, MIGRATED_MAX, REPLY_MAX};
-use crate::runner::last_words;
+use crate::runner::bounds::{MIGRATED_MAX, REPLY_MAX};
+use crate::runner::{last_words, weight};
 use crate::seam::{Ended, Report};
 use abi_stable::std_types::{RSlice, RStr};
 use chrono::Utc;
@@ -123,7 +123,7 @@ fn bearable(answer: RunReply, came: usize) -> RunReply {
     if text.len() > REPLY_MAX {
         return failed(run, format!("the job answered with {} bytes, at most {REPLY_MAX} are taken", text.len()));
     }
-    bounds::weigh_ended(&text).map_or_else(|why| failed(run, format!("the job answered with {why}")), |_| answer)
+    weight::weigh_ended(&text).map_or_else(|why| failed(run, format!("the job answered with {why}")), |_| answer)
 }
 
 fn failed(run: u64, message: String) -> RunReply {
