@@ -211,9 +211,16 @@ fn die(how: &str) -> Reply {
 
 /// Says in the runner's place what only the runner says.
 fn forge(body: &[u8]) {
-    let frame = [&u32::try_from(body.len()).unwrap_or_default().to_le_bytes()[..], body].concat();
+    write_to_host(&frame(body));
+}
+
+fn frame(body: &[u8]) -> Vec<u8> {
+    [&u32::try_from(body.len()).unwrap_or_default().to_le_bytes()[..], body].concat()
+}
+
+fn write_to_host(bytes: &[u8]) {
     // SAFETY: the bytes outlive the call.
-    unsafe { libc::write(3, frame.as_ptr().cast(), frame.len()) };
+    unsafe { libc::write(3, bytes.as_ptr().cast(), bytes.len()) };
 }
 
 fn varint(mut number: u32) -> Vec<u8> {
@@ -246,19 +253,26 @@ fn hang_up() {
     }
 }
 
-/// Kills the warden, and leaves a process that says the same to the host for ever, and nothing that would be refused.
+/// Kills the warden, and leaves processes that say the same to the host for ever, and nothing that would be refused.
 fn flood_on() {
-    let line = [&[1, 7][..], &text("2026-01-02T03:04:05Z"), &[0, 3, 0, 0, 0]].concat();
-    // SAFETY: the child has its own copy of all that it uses.
+    // Few enough that the kernel takes them in one piece, whoever writes beside.
+    let lines = frame(&[&[1, 7][..], &text("2026-01-02T03:04:05Z"), &[0, 3, 0, 0, 0]].concat()).repeat(400);
+    // SAFETY: each child has its own copy of all that it uses.
     unsafe {
         let warden = libc::getppid();
-        if libc::fork() == 0 {
+        for child in 0..4 {
+            if libc::fork() != 0 {
+                continue;
+            }
             libc::setsid();
-            libc::kill(warden, libc::SIGKILL);
-            loop {
-                // The signal of a closed socket ends it.
-                libc::signal(libc::SIGPIPE, libc::SIG_DFL);
-                forge(&line);
+            // The signal of a closed socket ends it.
+            libc::signal(libc::SIGPIPE, libc::SIG_DFL);
+            for round in 0_u64.. {
+                if child == 3 && round == 200 {
+                    // By now they are ahead of their reader.
+                    libc::kill(warden, libc::SIGKILL);
+                }
+                write_to_host(&lines);
             }
         }
     }
