@@ -1,9 +1,11 @@
 //! Calls of actions: one order, one answer, and the ids of what was scheduled in between.
 //!
-//! Not a run: nothing is stored of the call itself and nothing is tried again. What must hold: the caller waits no longer than the limit.
+//! Not a run: nothing is stored of the call itself and nothing is tried again. What must hold: the caller waits no longer than the limit, and
+//! what does not end then is watched further (`overruns`).
 
+use crate::engine::overruns::{self, Watch};
 use crate::engine::shared::Shared;
-use crate::engine::table::Acting;
+use crate::engine::table::{Acting, ActionEnd, Left};
 use crate::engine::{ActionCall, intake, limits};
 use crate::problem;
 use crate::registry::{ServedAction, Snapshot};
@@ -12,8 +14,8 @@ use sexton_loader::seam::Order;
 use sexton_plugin_api::wire::{ActOrder, EntryFailure};
 use sexton_store::rows::Actor;
 use std::sync::Arc;
-use std::sync::mpsc;
-use std::time::Duration;
+use std::sync::mpsc::{self, Receiver};
+use std::time::{Duration, Instant};
 
 /// Calls an action and waits for it.
 pub fn act(shared: &Shared, call: ActionCall, by: &Actor, wait: Duration) -> Result<Vec<EventId>, Refusal> {
@@ -37,16 +39,37 @@ pub fn act(shared: &Shared, call: ActionCall, by: &Actor, wait: Duration) -> Res
     let uid = call.uid.clone();
     let sent = open && served.serving.orders.send(Order::Act(order(number, call, &served))).is_ok();
     let result = if sent { ended.recv_timeout(wait).ok() } else { Some(Err(gone())) };
-    let ids = shared.table.rows().actions.remove(&number).map(|a| a.ids).unwrap_or_default();
+    let (result, ids) = taken_back(shared, number, &uid, result, &ended, wait);
     match result {
         Some(Ok(())) => Ok(ids),
         Some(Err(failure)) => Err(failed(&uid, &problem::entry_failure(&failure), &ids)),
         None => {
             // If it cannot be told any more, it is gone.
             let _ = served.serving.orders.send(Order::Cancel { run: number });
+            // Without a watch it is left to itself.
+            let _ = shared.begun.send(Watch::Left(number, Instant::now() + overruns::GRACE));
             Err(failed(&uid, &format!("it has not answered for {}", humantime::format_duration(wait)), &ids))
         }
     }
+}
+
+/// Takes the call out of the table, with what it scheduled. One that has not ended stays known, to be watched: under the same lock as its end
+/// is told, so that it is either here or there.
+fn taken_back(
+    shared: &Shared,
+    number: u64,
+    uid: &str,
+    result: Option<ActionEnd>,
+    ended: &Receiver<ActionEnd>,
+    waited: Duration,
+) -> (Option<ActionEnd>, Vec<EventId>) {
+    let mut rows = shared.table.rows();
+    let result = result.or_else(|| ended.try_recv().ok());
+    let Some(Acting { serving, ids, .. }) = rows.actions.remove(&number) else { return (result, Vec::new()) };
+    if result.is_none() {
+        rows.left.insert(number, Left { uid: uid.to_owned(), serving, waited });
+    }
+    (result, ids)
 }
 
 /// Without the snapshot around it: that is not to be held while the action goes on.

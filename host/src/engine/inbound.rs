@@ -10,7 +10,7 @@ use crate::engine::overruns::Watch;
 use crate::engine::scheduler::Message;
 use crate::engine::settler::{self, Ending};
 use crate::engine::shared::Shared;
-use crate::engine::table::{Phase, Running};
+use crate::engine::table::{ActionEnd, Phase, Running};
 use crate::registry::Serving;
 use chrono::{DateTime, Utc};
 use sexton_loader::seam::{Death, DeathKind, Ended, Farewell, Order, Report, Stamped};
@@ -29,7 +29,7 @@ pub fn take(shared: &Shared, stamped: Stamped) {
         own
     };
     match stamped.report {
-        Report::Started { run, .. } | Report::Acted { run, .. } if !is_its_own(run) => {}
+        Report::Started { run, .. } if !is_its_own(run) => {}
         Report::Started { run, at } => started(shared, run, at),
         Report::Done(mut ended) => {
             ended.retain(|one| is_its_own(one.reply.run));
@@ -40,12 +40,7 @@ pub fn take(shared: &Shared, stamped: Stamped) {
             runs.retain(|run| is_its_own(*run));
             drop(shared.door.send(Message::Unstarted(runs)));
         }
-        Report::Acted { run, result } => {
-            if let Some(acting) = shared.table.rows().actions.get(&run) {
-                // The caller may have given up.
-                let _ = acting.end.send(result);
-            }
-        }
+        Report::Acted { run, result } => acted(shared, generation, run, result),
         Report::Call { call, run, request } => asked(shared, generation, call, run, request),
         Report::Gone(farewell) => gone(shared, generation, &farewell),
         Report::Loaded(_) | Report::Migrated { .. } | Report::Log(_) | Report::Quiescent => {}
@@ -67,6 +62,18 @@ fn started(shared: &Shared, run: u64, at: DateTime<Utc>) {
         generation: running.serving.generation,
         at,
     });
+}
+
+fn acted(shared: &Shared, generation: i64, number: u64, result: ActionEnd) {
+    let mut rows = shared.table.rows();
+    if let Some(acting) = rows.actions.get(&number).filter(|a| a.serving.generation == generation) {
+        // Under the lock, so that a caller who gives up sees it. It may be gone all the same.
+        let _ = acting.end.send(result);
+    } else if rows.is_left(number, generation) {
+        rows.left.remove(&number);
+    } else {
+        tracing::debug!(generation, run = number, "an end was reported of an action that is not this generation's, or not any more");
+    }
 }
 
 fn done(shared: &Shared, ended: Vec<Ended>) {
@@ -95,7 +102,7 @@ fn done(shared: &Shared, ended: Vec<Ended>) {
 
 fn gone(shared: &Shared, generation: i64, farewell: &Farewell) {
     // A plugin may have forged its process's last words: a run that is not its own blames nobody.
-    let run = farewell.death.as_ref().and_then(|d| d.run).filter(|run| shared.table.rows().is_of(*run, generation));
+    let run = farewell.death.as_ref().and_then(|d| d.run).filter(|run| shared.table.rows().may_blame(*run, generation));
     let (unstarted, started) = shared.table.gone(generation, farewell);
     shared.run_logs.forget_generation(generation);
     if !started.is_empty() {

@@ -1,11 +1,12 @@
-//! Runs that take longer than their plugin's limit: asked to stop, and if they do not listen, ended with their process.
+//! Runs that take longer than their plugin's limit, and actions for which nobody waits any longer: asked to stop, and if they do not listen,
+//! ended with their process.
 //!
-//! Not a scheduler: it knows only runs that have begun. What must hold: a run is asked before its process is killed; where there is no process of its own
-//! to kill, it is named and left, since a thread cannot be ended.
+//! Not a scheduler: it knows only what has begun. What must hold: a run is asked before its process is killed; where there is no process of its own
+//! to kill, it is named and left, since a thread cannot be ended; what has ended long ago takes no room.
 
 use crate::engine::shared::Shared;
-use crate::engine::table::Phase;
-use crate::registry::Placement;
+use crate::engine::table::{Phase, Rows};
+use crate::registry::{Placement, Serving};
 use sexton_core::OccurrenceId;
 use sexton_loader::seam::{DeathKind, Killing, Order};
 use std::cmp::Reverse;
@@ -13,14 +14,18 @@ use std::collections::BinaryHeap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-/// How long a run that was asked to stop may take.
-const GRACE: Duration = Duration::from_secs(2);
+/// How long a run or an action that was asked to stop may take.
+pub const GRACE: Duration = Duration::from_secs(2);
+/// So many entries are kept without asking whether what they are of still goes on.
+const UNASKED: usize = 1_024;
 
 /// What the watch is sent.
 #[derive(Debug)]
 pub enum Watch {
     /// This run has begun, and may take until then.
     Run(u64, Instant),
+    /// This action was asked to stop, and may take until then.
+    Left(u64, Instant),
     /// Nothing more.
     End,
 }
@@ -31,58 +36,136 @@ enum Step {
     Kill,
 }
 
+/// What is to be done when. Most runs end long before their time: their entries go when there are too many.
+#[derive(Debug, Default)]
+struct Agenda {
+    steps: BinaryHeap<Reverse<(Instant, u64, Step)>>,
+    /// That many were left when it was looked through last.
+    left: usize,
+}
+
+impl Agenda {
+    fn note(&mut self, at: Instant, number: u64, step: Step) {
+        self.steps.push(Reverse((at, number, step)));
+    }
+
+    /// Twice as many are noted as went on the last time that somebody asked: so asking costs little, however many begin.
+    fn is_crowded(&self) -> bool {
+        self.steps.len() > 2 * self.left + UNASKED
+    }
+
+    fn keep(&mut self, goes_on: impl Fn(u64) -> bool) {
+        self.steps.retain(|Reverse((_, number, _))| goes_on(*number));
+        self.left = self.steps.len();
+    }
+
+    fn next(&self) -> Option<Instant> {
+        self.steps.peek().map(|Reverse((at, ..))| *at)
+    }
+
+    fn take_due(&mut self, now: Instant) -> Option<(Instant, u64, Step)> {
+        self.next().filter(|at| *at <= now)?;
+        self.steps.pop().map(|Reverse(step)| step)
+    }
+}
+
 /// Watches until `End`.
 pub fn run(shared: &Shared, begun: &Receiver<Watch>) {
-    let mut due: BinaryHeap<Reverse<(Instant, u64, Step)>> = BinaryHeap::new();
+    let mut agenda = Agenda::default();
     loop {
         let now = Instant::now();
-        while let Some(Reverse((at, number, step))) = due.peek().copied().filter(|Reverse((at, ..))| *at <= now) {
-            due.pop();
+        while let Some((at, number, step)) = agenda.take_due(now) {
             if act(shared, number, step) && step == Step::Ask {
-                due.push(Reverse((at + GRACE, number, Step::Kill)));
+                agenda.note(at + GRACE, number, Step::Kill);
             }
         }
-        let wait = due.peek().map(|Reverse((at, ..))| at.saturating_duration_since(Instant::now()));
+        let wait = agenda.next().map(|at| at.saturating_duration_since(Instant::now()));
         let next = match wait {
             Some(wait) => begun.recv_timeout(wait),
             None => begun.recv().map_err(|_| RecvTimeoutError::Disconnected),
         };
         match next {
-            Ok(Watch::Run(number, until)) => due.push(Reverse((until, number, Step::Ask))),
+            Ok(Watch::Run(number, until)) => agenda.note(until, number, Step::Ask),
+            Ok(Watch::Left(number, until)) => agenda.note(until, number, Step::Kill),
             Err(RecvTimeoutError::Timeout) => {}
             Ok(Watch::End) | Err(RecvTimeoutError::Disconnected) => return,
+        }
+        if agenda.is_crowded() {
+            let rows = shared.table.rows();
+            agenda.keep(|number| goes_on(&rows, number));
         }
     }
 }
 
-/// Takes one step; false if the run has ended.
+fn goes_on(rows: &Rows, number: u64) -> bool {
+    rows.runs.get(&number).is_some_and(|run| run.phase == Phase::Entered) || rows.left.contains_key(&number)
+}
+
+/// Takes one step; false if what it is of has ended.
 fn act(shared: &Shared, number: u64, step: Step) -> bool {
     let mut rows = shared.table.rows();
-    let Some(run) = rows.runs.get_mut(&number).filter(|r| r.phase == Phase::Entered) else { return false };
-    let Some(limit) = run.serving.run_time else { return false };
-    let (occurrence, serving) = (run.occurrence.id, &run.serving);
-    let order = match step {
-        Step::Ask => {
-            run.overrun = true;
-            Order::Cancel { run: number }
-        }
-        Step::Kill => Order::Kill(Killing { kind: DeathKind::Deadline, why: took_too_long(occurrence, limit), run: Some(number) }),
-    };
-    if step == Step::Kill && serving.placement == Placement::InProcess {
-        tracing::error!(%occurrence, plugin = serving.plugin, "a run does not stop: {}; its thread holds its place until the host is restarted", took_too_long(occurrence, limit));
+    if let Some(left) = rows.left.get(&number) {
+        kill(&left.serving, number, &action_goes_on(&left.uid, left.waited));
         return true;
     }
-    // A generation that is gone says so itself.
-    let _gone = serving.orders.send(order);
+    let Some(run) = rows.runs.get_mut(&number).filter(|r| r.phase == Phase::Entered) else { return false };
+    let Some(limit) = run.serving.run_time else { return false };
+    match step {
+        Step::Ask => {
+            run.overrun = true;
+            // A generation that is gone says so itself.
+            let _gone = run.serving.orders.send(Order::Cancel { run: number });
+        }
+        Step::Kill => kill(&run.serving, number, &took_too_long(run.occurrence.id, limit)),
+    }
     true
+}
+
+/// Ends a process because of what does not stop in it. Threads of the host cannot be ended: that is said.
+fn kill(serving: &Serving, number: u64, why: &str) {
+    if serving.placement == Placement::InProcess {
+        let (plugin, generation) = (&serving.plugin, serving.generation);
+        tracing::error!(plugin, generation, run = number, "{why}; its thread holds its place until it ends or the host is restarted");
+        return;
+    }
+    // As above.
+    let _gone = serving.orders.send(Order::Kill(Killing { kind: DeathKind::Deadline, why: why.to_owned(), run: Some(number) }));
 }
 
 fn took_too_long(occurrence: OccurrenceId, limit: Duration) -> String {
     format!("deadline: run {occurrence} took longer than {} and did not stop when asked", humantime::format_duration(limit))
 }
 
+fn action_goes_on(uid: &str, waited: Duration) -> String {
+    format!("deadline: the action `{uid}` took longer than {} and did not stop when asked", humantime::format_duration(waited))
+}
+
 /// Why a run that stopped when asked has failed.
 #[must_use]
 pub fn stopped_in_time(limit: Duration) -> String {
     format!("deadline: it took longer than {} (`run_time` in the plugin's `[limits]`) and was stopped", humantime::format_duration(limit))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_ended_takes_no_room_and_what_goes_on_keeps_its_place() {
+        let (mut agenda, now) = (Agenda::default(), Instant::now());
+        let mut asked = 0;
+        for number in 0..1_000_000 {
+            agenda.note(now + Duration::from_secs(3_600 + number % 7), number, Step::Ask);
+            if agenda.is_crowded() {
+                asked += 1;
+                agenda.keep(|number| number % 10_000 == 0);
+            }
+            assert!(agenda.steps.len() <= 2 * 100 + UNASKED + 1);
+        }
+        assert!(asked <= 1_000_000 / UNASKED, "looked through {asked} times");
+        let far = now + Duration::from_secs(9_999);
+        let kept = std::iter::from_fn(|| agenda.take_due(far)).filter(|(_, number, _)| number % 10_000 == 0).count();
+        assert_eq!(kept, 100);
+        assert_eq!(agenda.take_due(far), None);
+    }
 }

@@ -14,7 +14,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Where a run stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +72,17 @@ pub struct Acting {
     pub end: Sender<ActionEnd>,
 }
 
+/// A call of an action whose caller waits no longer: it was asked to stop and has not ended.
+#[derive(Debug)]
+pub struct Left {
+    /// Which action.
+    pub uid: String,
+    /// Whose code.
+    pub serving: Arc<Serving>,
+    /// How long its caller had waited.
+    pub waited: Duration,
+}
+
 /// What the lock protects.
 #[derive(Debug, Default)]
 pub struct Rows {
@@ -79,6 +90,8 @@ pub struct Rows {
     pub runs: HashMap<u64, Running>,
     /// By run number.
     pub actions: HashMap<u64, Acting>,
+    /// By run number: it may ask nothing more, and is watched until it ends.
+    pub left: HashMap<u64, Left>,
     /// By generation: handed over and not ended.
     load: HashMap<i64, usize>,
     /// Every generation that is not gone, as last seen.
@@ -148,6 +161,18 @@ impl Rows {
         run.or_else(|| self.actions.get(&number).map(|a| a.serving.generation)) == Some(generation)
     }
 
+    /// Whether a thread of this generation may have died of this number: what nobody waits for any longer is not innocent.
+    #[must_use]
+    pub fn may_blame(&self, number: u64, generation: i64) -> bool {
+        self.is_of(number, generation) || self.is_left(number, generation)
+    }
+
+    /// Whether a number is that of an action of this generation for which nobody waits.
+    #[must_use]
+    pub fn is_left(&self, number: u64, generation: i64) -> bool {
+        self.left.get(&number).is_some_and(|l| l.serving.generation == generation)
+    }
+
     /// Runs that have not ended.
     pub fn under_way(&self) -> impl Iterator<Item = (u64, &Running)> {
         self.runs.iter().filter(|(_, r)| r.phase != Phase::Ended).map(|(n, r)| (*n, r))
@@ -209,6 +234,7 @@ impl Table {
             // Nobody waits any more if the caller gave up.
             let _ = acting.end.send(Err(failure));
         }
+        rows.left.retain(|_, left| left.serving.generation != generation);
         (unstarted, started)
     }
 
