@@ -103,6 +103,10 @@ fn done(shared: &Shared, ended: Vec<Ended>) {
 fn gone(shared: &Shared, generation: i64, farewell: &Farewell) {
     // A plugin may have forged its process's last words: a run that is not its own blames nobody.
     let run = farewell.death.as_ref().and_then(|d| d.run).filter(|run| shared.table.rows().may_blame(*run, generation));
+    let asked = shared.table.rows().forget_stranger(generation);
+    if asked > 1 {
+        tracing::warn!(generation, asked, "a generation that nobody introduced went on asking until it ended");
+    }
     let (unstarted, started) = shared.table.gone(generation, farewell);
     shared.run_logs.forget_generation(generation);
     if !started.is_empty() {
@@ -163,7 +167,9 @@ fn made_room(shared: &Shared) {
 fn asked(shared: &Shared, generation: i64, call: u64, run: u64, request: HostCall) {
     let Some(serving) = serving(shared, generation) else {
         // Each is introduced before it is active, and until then the loader itself answers.
-        tracing::warn!(generation, "a generation that nobody introduced asked something; it gets no answer");
+        if shared.table.rows().count_stranger(generation) {
+            tracing::warn!(generation, "a generation that nobody introduced asked something; it gets no answer, and what more it asks is only counted");
+        }
         return;
     };
     if run != 0 && !shared.table.rows().is_of(run, generation) {

@@ -96,6 +96,8 @@ pub struct Rows {
     load: HashMap<i64, usize>,
     /// Every generation that is not gone, as last seen.
     servings: HashMap<i64, Arc<Serving>>,
+    /// By generation: how often it asked something before anybody introduced it.
+    strangers: HashMap<i64, u64>,
     /// Generations that get nothing more: gone, draining, or deaf.
     closed: HashSet<i64>,
 }
@@ -182,6 +184,18 @@ impl Rows {
     #[must_use]
     pub fn serving(&self, generation: i64) -> Option<Arc<Serving>> {
         self.servings.get(&generation).map(Arc::clone)
+    }
+
+    /// Counts a question of a generation that nobody introduced; true for its first.
+    pub fn count_stranger(&mut self, generation: i64) -> bool {
+        let asked = self.strangers.entry(generation).or_default();
+        *asked += 1;
+        *asked == 1
+    }
+
+    /// Forgets such a generation; answers how often it asked.
+    pub fn forget_stranger(&mut self, generation: i64) -> u64 {
+        self.strangers.remove(&generation).unwrap_or(0)
     }
 
     fn relieve(&mut self, generation: i64) {

@@ -3,7 +3,7 @@
 use super::rig::{Does, Generation, Rig, event, in_ms, once, until};
 use serde_json::{Value, json};
 use sexton_core::Outcome;
-use sexton_loader::seam::Report;
+use sexton_loader::seam::{Farewell, Memory, Report, Stamped};
 use sexton_plugin_api::wire::{HostCall, JobEnd, ScheduleOrder};
 
 fn order(event_type: &str, args: Value) -> ScheduleOrder {
@@ -103,4 +103,44 @@ fn only_the_host_may_prune_and_a_run_that_ended_may_not_schedule() {
     let events = vec![order("a.a", json!({}))];
     generation.report(Report::Call { call: 3, run: 0, request: HostCall::Schedule { events } });
     until("outside a run it is stored at once", || rig.events() == 1);
+}
+
+#[test]
+fn a_generation_that_nobody_introduced_fills_no_log_however_much_it_asks() {
+    let rig = Rig::new();
+    let said = std::sync::Arc::new(parking_lot::Mutex::new(Vec::<u8>::new()));
+    let lines = || String::from_utf8_lossy(&said.lock()).lines().map(str::to_owned).collect::<Vec<_>>();
+    let log = tracing_subscriber::fmt().with_ansi(false).with_writer(Log(said.clone())).with_max_level(tracing::Level::WARN).finish();
+    tracing::subscriber::with_default(log, || {
+        for call in 0..1_000 {
+            rig.engine.report(Stamped { generation: 7, report: Report::Call { call, run: 0, request: HostCall::Schedule { events: vec![] } } });
+        }
+        assert_eq!(lines().len(), 1, "{:?}", lines().last());
+        let farewell = Farewell { memory: Memory::None, unload: None, death: None };
+        rig.engine.report(Stamped { generation: 7, report: Report::Gone(farewell) });
+    });
+    assert!(matches!(&lines()[..], [_, last] if last.contains("asked=1000")), "{:?}", lines());
+}
+
+/// A log that is kept.
+#[derive(Clone)]
+struct Log(std::sync::Arc<parking_lot::Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl tracing_subscriber::fmt::MakeWriter<'_> for Log {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        self.clone()
+    }
 }
