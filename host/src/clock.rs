@@ -7,6 +7,9 @@ use chrono::{DateTime, SubsecRound, Utc};
 use rustix::time::{ClockId, clock_gettime};
 use std::time::Duration;
 
+/// No time that somebody sets for something to end is longer: a year, which every clock can add.
+pub const LONGEST_WAIT: Duration = Duration::from_secs(365 * 86_400);
+
 /// The wall clock, cut to microseconds.
 #[must_use]
 pub fn now() -> DateTime<Utc> {

@@ -5,6 +5,7 @@
 pub mod file;
 pub mod keys;
 
+use crate::clock::LONGEST_WAIT;
 use crate::config::keys::{KEYS, Key};
 use sexton_core::{Blame, Refusal};
 use sexton_loader::inspect::{Policy, Signatures};
@@ -247,9 +248,14 @@ fn signatures(setting: &Setting) -> Result<Policy, Refusal> {
 }
 
 fn duration(key: &str, setting: &Setting) -> Result<Duration, Refusal> {
-    sexton_core::schedule::duration::parse(&setting.text).map_err(|e| {
-        refused(key, setting, &format!("is no duration: {}", e.message)).expected("a duration such as `30s`, `500ms` or `1h 30m`")
-    })
+    let wanted = "a duration such as `30s`, `500ms` or `1h 30m`";
+    let duration = sexton_core::schedule::duration::parse(&setting.text)
+        .map_err(|e| refused(key, setting, &format!("is no duration: {}", e.message)).expected(wanted))?;
+    if duration > LONGEST_WAIT {
+        let most = sexton_core::schedule::duration::text(LONGEST_WAIT);
+        return Err(refused(key, setting, "is too long").expected(format!("at most `{most}`")));
+    }
+    Ok(duration)
 }
 
 fn number(key: &str, setting: &Setting, range: std::ops::RangeInclusive<usize>) -> Result<usize, Refusal> {

@@ -81,7 +81,13 @@ pub fn read(path: &Path, resolved: &Path) -> Result<PluginSettings, Refusal> {
 /// Understands the text of a settings file; `path` is for the sentence only.
 pub fn parse(text: &str, path: &Path) -> Result<PluginSettings, Refusal> {
     let read: form::Text = toml::from_str(text).map_err(|e| refuse(text, path, e.span(), e.message()))?;
-    read.understood().map_err(|wrong| refuse(text, path, Some(wrong.at), &wrong.why))
+    read.understood().map_err(|wrong| {
+        let refusal = refuse(text, path, Some(wrong.at), &wrong.why);
+        match wrong.instead {
+            Some((expected, found)) => refusal.expected(expected).found(found),
+            None => refusal,
+        }
+    })
 }
 
 fn refuse(text: &str, path: &Path, span: Option<Range<usize>>, why: &str) -> Refusal {

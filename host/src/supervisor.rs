@@ -30,6 +30,7 @@ mod unloading;
 mod verbs;
 mod view;
 
+use crate::clock::LONGEST_WAIT;
 use crate::engine::Engine;
 use crate::problem;
 use crate::registry::{Placement, Registry};
@@ -270,6 +271,7 @@ impl Supervisor {
     /// Unloads: waits for runs up to `wait`, stores the decision, withdraws the types by owner. Past `wait` it is refused (`PLG035`) and
     /// everything is as before.
     pub fn unload(&self, name: &str, mode: UnloadMode, wait: Duration, by: &Actor) -> Result<PluginView, Refusal> {
+        let wait = wait.min(LONGEST_WAIT);
         self.ask(What::Unload { name: name.to_owned(), mode, wait }, Cause::Noticed, false, by)
     }
 

@@ -42,6 +42,7 @@ fn wrong_text_is_refused_at_its_place() {
         ("drian = \"1s\"", "CFG002", "drian"),
         ("drain = \"soon\"", "CFG001", "\"soon\""),
         ("drain = 5", "CFG001", "5"),
+        ("grace = \"366d\"", "CFG001", "\"366d\""),
         ("drain = [1]", "CFG001", "[1]"),
         ("unsettled_max = 0", "CFG001", "0"),
         ("store = \"postgres://db\"", "CFG001", "\"postgres://db\""),

@@ -168,7 +168,10 @@ fn asked(shared: &Shared, generation: i64, call: u64, run: u64, request: HostCal
     let Some(serving) = serving(shared, generation) else {
         // Each is introduced before it is active, and until then the loader itself answers.
         if shared.table.rows().count_stranger(generation) {
-            tracing::warn!(generation, "a generation that nobody introduced asked something; it gets no answer, and what more it asks is only counted");
+            tracing::warn!(
+                generation,
+                "a generation that nobody introduced asked something; it gets no answer, and what more it asks is only counted"
+            );
         }
         return;
     };

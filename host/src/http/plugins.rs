@@ -2,6 +2,8 @@
 //!
 //! Not the life cycle (the supervisor's). What must hold: a plugin's JSON has every name of the stable core, null where nothing is known.
 
+use crate::clock::LONGEST_WAIT;
+use crate::engine::limits;
 use crate::http::Shared;
 use crate::http::answer::{Answer, Items, No, blocking, ok};
 use crate::http::door::Peer;
@@ -97,6 +99,9 @@ pub async fn unload(
     body: Raw,
 ) -> Answer<Shown> {
     let unload: Unload = reading::object(&reading::text(body)?)?;
+    let most = usize::try_from(LONGEST_WAIT.as_millis()).unwrap_or(usize::MAX);
+    let asked = unload.wait_ms.map_or(0, |ms| usize::try_from(ms).unwrap_or(usize::MAX));
+    limits::at_most("`wait_ms`", most, asked)?;
     let mode = match (unload.abandon, unload.kill) {
         (false, false) => UnloadMode::Wait,
         (true, false) => UnloadMode::Abandon,

@@ -3,6 +3,7 @@
 //! Reads no file. What must hold: every refusal points at the value that is wrong, and says what would be right.
 
 use super::{LOG_LEVEL, PluginSettings};
+use crate::clock::LONGEST_WAIT;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use sexton_loader::confine::{Capabilities, Confinement, Limits};
@@ -22,12 +23,14 @@ const UNITS: [(&str, u64); 3] = [("KiB", 1 << 10), ("MiB", MIB), ("GiB", 1 << 30
 pub(super) struct Wrong {
     pub at: Range<usize>,
     pub why: String,
+    /// What would be right and what is there, if that is more than that a key of the file's is meant.
+    pub instead: Option<(String, String)>,
 }
 
 type Read<T> = Result<T, Wrong>;
 
 fn wrong<T>(at: Range<usize>, why: impl Into<String>) -> Read<T> {
-    Err(Wrong { at, why: why.into() })
+    Err(Wrong { at, why: why.into(), instead: None })
 }
 
 /// The whole file.
@@ -118,8 +121,8 @@ impl Text {
                 table_to_json(table.into_inner()).or_else(|why| wrong(at, why))?
             }
         };
-        let load_deadline = deadlines.load.as_ref().map(duration).transpose()?;
-        let unload_wait = deadlines.unload.as_ref().map(duration).transpose()?;
+        let load_deadline = deadlines.load.as_ref().map(|text| duration("deadlines.load", text)).transpose()?;
+        let unload_wait = deadlines.unload.as_ref().map(|text| duration("deadlines.unload", text)).transpose()?;
         Ok(PluginSettings { settings, log_level, placement, confinement, load_deadline, unload_wait })
     }
 
@@ -158,7 +161,7 @@ impl LimitsText {
             run_time_ms: self
                 .run_time
                 .as_ref()
-                .map(|text| Ok(u64::try_from(duration(text)?.as_millis()).unwrap_or(u64::MAX)))
+                .map(|text| Ok(u64::try_from(duration("limits.run_time", text)?.as_millis()).unwrap_or(u64::MAX)))
                 .transpose()?,
             runs: within(self.runs, default.runs, 1..=256)?,
             log_lines: within(self.log_lines, default.log_lines, 1..=100_000)?,
@@ -238,11 +241,18 @@ fn percent(value: &Spanned<String>) -> Read<u32> {
     }
 }
 
-fn duration(value: &Spanned<String>) -> Read<Duration> {
-    match humantime::parse_duration(value.get_ref()) {
-        Ok(duration) if duration >= Duration::from_millis(1) => Ok(duration),
-        Ok(_) => wrong(value.span(), "a duration of at least 1ms is expected"),
-        Err(e) => wrong(value.span(), format!("`{}` is no duration such as \"30s\", \"500ms\", \"1h 30m\": {e}", value.get_ref())),
+/// A length of time that can be waited for.
+fn duration(key: &str, value: &Spanned<String>) -> Read<Duration> {
+    let text = value.get_ref();
+    let wrong = |why: &str| {
+        let expected = format!("from 1ms to {}, such as \"30s\", \"500ms\", \"1h 30m\"", humantime::format_duration(LONGEST_WAIT));
+        Err(Wrong { at: value.span(), why: format!("`{key}` {why}"), instead: Some((expected, format!("{text:?}"))) })
+    };
+    match humantime::parse_duration(text) {
+        Ok(duration) if duration < Duration::from_millis(1) => wrong("is too short"),
+        Ok(duration) if duration > LONGEST_WAIT => wrong("is too long"),
+        Ok(duration) => Ok(duration),
+        Err(e) => wrong(&format!("is no duration: {e}")),
     }
 }
 

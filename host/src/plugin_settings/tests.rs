@@ -108,7 +108,7 @@ fn refusals_name_the_line() {
         ("[limits]\ncpu = \"0%\"\n", 2, "no share of a core"),
         ("[limits]\ncpu = \"50\"\n", 2, "no share of a core"),
         ("[limits]\nrun_time = \"soon\"\n", 2, "no duration"),
-        ("[limits]\nrun_time = \"0s\"\n", 2, "at least 1ms"),
+        ("[limits]\nrun_time = \"0s\"\n", 2, "`limits.run_time` is too short"),
         ("[deadlines]\nload = \"10\"\n", 2, "no duration"),
         ("[deadlines]\nreload = \"10s\"\n", 2, "reload"),
         ("[capabilities]\nread = [\n\"/a\",\n\"b\"]\n", 4, "`b` is no absolute path"),
@@ -117,6 +117,20 @@ fn refusals_name_the_line() {
         ("[environment]\n\"A=B\" = \"x\"\n", 2, "has no `=`"),
     ] {
         refused(text, line, words);
+    }
+}
+
+#[test]
+fn no_time_is_longer_than_a_clock_can_add() {
+    for (table, key) in [("limits", "run_time"), ("deadlines", "load"), ("deadlines", "unload")] {
+        let text = |time: &str| format!("[{table}]\n{key} = \"{time}\"\n");
+        for time in ["366d", "365d 1s", "9000000000000y", "18446744073709551615s"] {
+            let refusal = understood(&text(time)).expect_err(time);
+            assert_eq!(refusal.code, "PLG038");
+            assert!(refusal.message.contains("line 2:") && refusal.message.contains(&format!("`{table}.{key}` is ")), "{refusal}");
+            assert!(refusal.found.is_some_and(|f| f.contains(time)) && refusal.expected.is_some_and(|e| e.contains("365days")));
+        }
+        understood(&text("365d")).expect("a year is fine");
     }
 }
 

@@ -8,15 +8,14 @@ use rustix::fs::{Mode, OFlags};
 use sexton_core::{Blame, Refusal};
 use sexton_loader::inspect::{self, Rules};
 use sexton_loader::shown::shown;
+use std::collections::hash_map::RandomState;
 use std::fs::File;
+use std::hash::BuildHasher;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// No library may be larger, in bytes.
 const SIZE_MAX: u64 = 1 << 30;
-
-static COUNT: AtomicU64 = AtomicU64::new(0);
 
 /// Where a file is to stand.
 #[derive(Debug)]
@@ -54,15 +53,20 @@ pub fn place_of(source: &Path, directory: &Path) -> Result<Place, Refusal> {
 
 /// Copies `source`, with its signature if it has one, beside the others under a passing name and inspects it there.
 pub fn copy(source: &Path, directory: &Path, generations: &Path, rules: &Rules) -> Result<Arrived, Refusal> {
-    let number = COUNT.fetch_add(1, Ordering::Relaxed);
-    let passing = directory.join(format!(".arriving.{}.{number}.so", std::process::id()));
-    let mut arrived = Arrived { plugin: String::new(), passing };
+    let mut arrived = Arrived { plugin: String::new(), passing: passing_name(directory, "so") };
     write_copy(source, &arrived.passing)?;
     copy_signature(source, &arrived.passing)?;
     let inspected = inspect::inspect(&arrived.passing, generations, rules).map_err(|r| problem::from_rejection(&r))?;
     inspect::discard(&inspected);
     arrived.plugin = inspected.identity.plugin;
     Ok(arrived)
+}
+
+/// A name in the plugin directory under which something is written before it gets its lasting one. Nobody can have put anything there: it comes
+/// from the random keys of two hashers. Left behind, it is removed at the next start.
+pub fn passing_name(directory: &Path, extension: &str) -> PathBuf {
+    let random = || RandomState::new().hash_one(std::process::id());
+    directory.join(format!(".arriving.{:016x}{:016x}.{extension}", random(), random()))
 }
 
 /// Removes passing names that an earlier life of the host left.

@@ -2,12 +2,13 @@
 //!
 //! Not the text of the file (`plugin_settings`). What must hold: the file is whole at every instant, and after a refusal it is what it was.
 
+use super::arrival;
 use super::keeper::Keeper;
 use super::state::Asker;
 use crate::plugin_settings;
 use crate::problem;
 use crate::registry::Placement;
-use rustix::fs::{Gid, Uid};
+use rustix::fs::{Gid, OFlags, Uid};
 use serde_json::json;
 use sexton_core::{Blame, Refusal};
 use sexton_loader::inspect;
@@ -20,6 +21,8 @@ use std::path::{Path, PathBuf};
 
 /// Of a settings file that was not there before.
 const MODE: u32 = 0o644;
+/// Of a file that is written under a passing name.
+const NOFOLLOW: i32 = OFlags::NOFOLLOW.bits().cast_signed();
 
 /// A settings file that was overwritten.
 #[derive(Clone, Debug)]
@@ -100,8 +103,7 @@ fn overwrite(path: &Path, placement: Placement) -> Result<Overwritten, Refusal> 
 /// Under a passing name, then renamed. Mode and owner are those of the file that was there.
 fn write(path: &Path, text: &str) -> io::Result<()> {
     let directory = path.parent().ok_or(io::ErrorKind::NotFound)?;
-    // Removed at the next start, should this one end in between.
-    let passing = directory.join(format!(".arriving.{}.toml", std::process::id()));
+    let passing = arrival::passing_name(directory, "toml");
     let written = write_passing(&passing, path, text).and_then(|()| std::fs::rename(&passing, path));
     if written.is_err() {
         super::sweep::remove(&passing);
@@ -111,7 +113,8 @@ fn write(path: &Path, text: &str) -> io::Result<()> {
 }
 
 fn write_passing(passing: &Path, path: &Path, text: &str) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(MODE).open(passing)?;
+    // New, and no link: nobody chooses for us what we write into.
+    let mut file = OpenOptions::new().write(true).create_new(true).custom_flags(NOFOLLOW).mode(MODE).open(passing)?;
     let meta = path.symlink_metadata().ok();
     file.set_permissions(std::fs::Permissions::from_mode(meta.as_ref().map_or(MODE, |m| m.mode() & 0o777)))?;
     let own = file.metadata()?;
@@ -151,6 +154,21 @@ mod tests {
         overwritten.put_back();
         assert_eq!(std::fs::read_to_string(&path).expect("read"), before);
         assert!(overwrite(&path, Placement::Runner).expect("fine").changed_nothing());
+    }
+
+    #[test]
+    fn what_stands_under_a_passing_name_is_not_written_into() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (path, passing, target) = (dir.path().join("libx.toml"), dir.path().join(".arriving.x.toml"), dir.path().join("precious"));
+        std::fs::write(&target, "precious").expect("written");
+        std::os::unix::fs::symlink(&target, &passing).expect("linked");
+        assert_eq!(write_passing(&passing, &path, "placement").expect_err("a link").kind(), io::ErrorKind::AlreadyExists);
+        std::fs::remove_file(&passing).expect("removed");
+        std::fs::hard_link(&target, &passing).expect("linked");
+        assert_eq!(write_passing(&passing, &path, "placement").expect_err("a file").kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(std::fs::read_to_string(&target).expect("read"), "precious");
+        let names: std::collections::BTreeSet<PathBuf> = (0..1_000).map(|_| arrival::passing_name(dir.path(), "toml")).collect();
+        assert_eq!(names.len(), 1_000, "each is another");
     }
 
     #[test]

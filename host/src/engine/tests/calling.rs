@@ -113,7 +113,8 @@ fn a_generation_that_nobody_introduced_fills_no_log_however_much_it_asks() {
     let log = tracing_subscriber::fmt().with_ansi(false).with_writer(Log(said.clone())).with_max_level(tracing::Level::WARN).finish();
     tracing::subscriber::with_default(log, || {
         for call in 0..1_000 {
-            rig.engine.report(Stamped { generation: 7, report: Report::Call { call, run: 0, request: HostCall::Schedule { events: vec![] } } });
+            rig.engine
+                .report(Stamped { generation: 7, report: Report::Call { call, run: 0, request: HostCall::Schedule { events: vec![] } } });
         }
         assert_eq!(lines().len(), 1, "{:?}", lines().last());
         let farewell = Farewell { memory: Memory::None, unload: None, death: None };

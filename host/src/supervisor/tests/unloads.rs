@@ -93,6 +93,15 @@ fn a_file_that_goes_takes_the_decision_along() {
 }
 
 #[test]
+fn an_unload_may_be_told_to_wait_for_ever() {
+    let site = Site::new();
+    site.put("libfx.so", &library(""));
+    site.active("fx-first");
+    let unloaded = site.supervisor.unload("fx-first", UnloadMode::Wait, Duration::MAX, &who()).expect("unloaded");
+    assert_eq!(unloaded.state, PluginState::Unloaded);
+}
+
+#[test]
 fn verbs_on_nobody_say_so() {
     let site = Site::new();
     for refused in [
