@@ -23,6 +23,7 @@ mod schema_words;
 mod settle;
 mod snapshot;
 mod state;
+mod stopping;
 mod sweep;
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,7 @@
 //! A generation on its way out: drained, unloaded, gone; and plugins whose file is gone.
 //!
-//! Not the verb `unload` (`unloading`). What must hold: a generation is told to unload only after it said that nothing runs in it, and its
-//! private copy stays until it is gone.
+//! Not the verb `unload` (`unloading`). What must hold: a generation is told to unload only after it said that nothing runs in it; its private
+//! copy stays until it is gone; and only one that served, whose runs may take as long as they may, has no deadline.
 
 use super::diff::is_inquiry;
 use super::keeper::Keeper;
@@ -9,7 +9,6 @@ use super::offer::HOST;
 use super::state::{Active, Attempt, Retiring, farewell_words, names};
 use super::{GenerationView, sweep};
 use crate::problem;
-use crate::registry::Placement;
 use chrono::Utc;
 use serde_json::json;
 use sexton_core::{Blame, Refusal};
@@ -24,63 +23,89 @@ const PAST_MAX: usize = 10;
 impl Keeper {
     /// Lets a generation that served end: no new runs, then `Quiescent`, then `unload`.
     pub(super) fn retire(&mut self, plugin: &str, active: Active) {
-        let Active { serving, image, .. } = active;
+        let Active { serving, image, process, .. } = active;
         let retiring = Retiring {
             plugin: plugin.to_owned(),
             digest: serving.digest.clone(),
             copy: image.map(|i| i.copy),
-            placement: serving.placement,
+            process: process.is_some(),
             orders: serving.orders.clone(),
             served: true,
             since: Instant::now(),
             unloading: false,
             overdue: None,
+            stuck: false,
         };
         self.drain(serving.generation, retiring);
     }
 
     /// Lets a generation that never served end.
     pub(super) fn dismiss(&mut self, generation: i64, attempt: &Attempt) {
-        self.drain(generation, unserved(attempt, false));
+        self.drain(generation, self.unserved(attempt, false));
     }
 
     /// Waits for the end of a generation that is ending by itself.
     pub(super) fn await_end(&mut self, generation: i64, attempt: &Attempt) {
-        self.retiring.insert(generation, unserved(attempt, true));
+        self.retiring.insert(generation, self.unserved(attempt, true));
     }
 
-    fn drain(&mut self, generation: i64, retiring: Retiring) {
-        let reached = retiring.orders.send(Order::Drain).is_ok();
-        self.retiring.insert(generation, retiring);
-        if !reached {
-            self.gone(generation, &without_farewell());
+    fn unserved(&self, attempt: &Attempt, unloading: bool) -> Retiring {
+        Retiring {
+            plugin: attempt.plugin.clone(),
+            digest: attempt.digest.clone(),
+            copy: attempt.image.as_ref().map(|i| i.copy.clone()),
+            process: attempt.process.is_some(),
+            orders: attempt.orders.clone(),
+            served: false,
+            since: Instant::now(),
+            unloading,
+            overdue: Some(Instant::now() + self.limits.unload),
+            stuck: false,
         }
+    }
+
+    fn drain(&mut self, generation: i64, mut retiring: Retiring) {
+        if retiring.orders.send(Order::Drain).is_err() {
+            // It is dead; of what, its `Gone` says, which is on its way.
+            retiring.unloading = true;
+            retiring.overdue.get_or_insert(Instant::now() + self.limits.unload);
+        }
+        self.retiring.insert(generation, retiring);
     }
 
     /// Nothing runs in it any more.
     pub(super) fn quiescent(&mut self, generation: i64) {
         let overdue = Instant::now() + self.limits.unload;
-        let Some(retiring) = self.retiring.get_mut(&generation) else { return };
-        retiring.overdue.get_or_insert(overdue);
-        if !std::mem::replace(&mut retiring.unloading, true) && retiring.orders.send(Order::Unload).is_err() {
-            self.gone(generation, &without_farewell());
-        }
+        let Some(retiring) = self.retiring.get_mut(&generation).filter(|r| !r.unloading) else { return };
+        retiring.unloading = true;
+        retiring.overdue = Some(overdue);
+        // If it is gone already, it says so itself.
+        let _gone = retiring.orders.send(Order::Unload);
     }
 
-    /// Gives up on those whose `unload` takes too long: a process is ended, threads of the host are left behind and named.
-    pub(super) fn end_overdue_unloads(&mut self, now: Instant) {
+    /// Gives up on those that take too long to end: a process is ended, threads of the host are left behind and named.
+    pub(super) fn end_overdue(&mut self, now: Instant) {
         let overdue: Vec<i64> = self.retiring.iter().filter(|(_, r)| r.overdue.is_some_and(|at| at <= now)).map(|(n, _)| *n).collect();
         for generation in overdue {
             let Some(retiring) = self.retiring.get_mut(&generation) else { continue };
             retiring.overdue = None;
-            let why = format!("deadline: `unload` has not returned within {:?}", self.limits.unload);
+            let limit = self.limits.unload;
+            let why = match retiring.served {
+                true => format!("deadline: `unload` has not returned within {limit:?}"),
+                false => format!("deadline: it never served, and has not ended within {limit:?}"),
+            };
             tracing::warn!(plugin = retiring.plugin, generation, "{why}");
-            if retiring.placement == Placement::Runner || generation < 0 {
-                // If it is gone already, it says so itself.
-                let _gone = retiring.orders.send(Order::Kill(Killing { kind: DeathKind::Deadline, why, run: None }));
+            if retiring.process {
+                let killing = Killing { kind: DeathKind::Deadline, why, run: None };
+                if retiring.orders.send(Order::Kill(killing)).is_err() {
+                    // It has been dead for so long, and nobody is left to say of what.
+                    self.gone(generation, &left_behind("it ended without a farewell"));
+                }
+            } else if retiring.unloading {
+                self.gone(generation, &left_behind("it has not returned from its end; its code stays until the host is restarted"));
             } else {
-                let why = "`unload` has not returned; its code stays until the host is restarted".to_owned();
-                self.gone(generation, &Farewell { memory: Memory::Lingering { why }, unload: None, death: None });
+                // Inside its `load`, most likely. It still counts among those that hang, until it returns.
+                retiring.stuck = true;
             }
         }
     }
@@ -147,12 +172,13 @@ impl Keeper {
             digest: active.serving.digest.clone(),
             // Kept: it may be started again from it.
             copy: active.image.map(|i| i.copy),
-            placement: active.serving.placement,
+            process: active.process.is_some(),
             orders: active.serving.orders.clone(),
             served: true,
             since: Instant::now(),
             unloading: true,
             overdue: None,
+            stuck: false,
         };
         self.bury(generation, retiring, farewell);
     }
@@ -251,7 +277,7 @@ impl Keeper {
         }
         let of_it = |r: &Retiring| r.served && r.plugin == plugin;
         let draining: Vec<i64> = self.retiring.iter().filter(|(_, r)| of_it(r)).map(|(n, _)| *n).collect();
-        let here = self.retiring.values().filter(|r| of_it(r) && r.placement == Placement::InProcess).count();
+        let here = self.retiring.values().filter(|r| of_it(r) && !r.process).count();
         let (processes, threads) = self.limits.draining_max;
         if draining.len() < processes && here < threads {
             return None;
@@ -268,20 +294,6 @@ impl Keeper {
     }
 }
 
-fn unserved(attempt: &Attempt, unloading: bool) -> Retiring {
-    Retiring {
-        plugin: attempt.plugin.clone(),
-        digest: attempt.digest.clone(),
-        copy: attempt.image.as_ref().map(|i| i.copy.clone()),
-        placement: attempt.placement,
-        orders: attempt.orders.clone(),
-        served: false,
-        since: Instant::now(),
-        unloading,
-        overdue: None,
-    }
-}
-
-fn without_farewell() -> Farewell {
-    Farewell { memory: Memory::Lingering { why: "its threads ended without a farewell".to_owned() }, unload: None, death: None }
+fn left_behind(why: &str) -> Farewell {
+    Farewell { memory: Memory::Lingering { why: why.to_owned() }, unload: None, death: None }
 }

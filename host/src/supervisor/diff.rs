@@ -5,11 +5,10 @@
 
 use super::arrival;
 use super::keeper::Keeper;
-use super::looks::settings_of;
+use super::looks::{Found, settings_of};
 use super::schema_words;
 use super::state::{Asker, Attempt, Findings, Image, RefusedArgs};
 use crate::problem;
-use crate::registry::Placement;
 use serde::Serialize;
 use sexton_core::{Blame, Refusal};
 use sexton_loader::inspect;
@@ -18,7 +17,6 @@ use sexton_plugin_api::wire::{ActionOffer, Batch, StandingEvent};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::mpsc::Sender;
-use std::time::Instant;
 
 /// Files looked at at a time.
 const AT_ONCE: usize = 4;
@@ -122,25 +120,8 @@ impl Keeper {
             inspect::discard(&inspected);
             problem::from_rejection(&r)
         })?;
-        let (orders, process) = self.in_runner(number, &name, &copy, &settings);
-        let (warnings, signature) = (inspected.warnings, inspected.signature);
-        let deadline = Instant::now() + settings.load_deadline.unwrap_or(self.limits.load);
-        let attempt = Attempt {
-            plugin: name,
-            path: Some(path.to_owned()),
-            digest: inspected.digest,
-            image: Some(Image { copy, identity: inspected.identity, size: inspected.size, warnings, signature }),
-            settings,
-            placement: Placement::Runner,
-            probe: false,
-            process: Some(process),
-            orders,
-            asker: Asker::watcher(),
-            deadline,
-            offered: None,
-            check: None,
-            inquiry: Some(reply.clone()),
-        };
+        let attempt = self.in_runner(number, path, Found { inspected, settings }, copy, Asker::watcher());
+        let attempt = Attempt { inquiry: Some(reply.clone()), ..attempt };
         self.begin_load(number, attempt);
         Ok(())
     }

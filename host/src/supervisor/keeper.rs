@@ -8,12 +8,11 @@ use super::snapshot::{self, Served};
 use super::state::{Answer, Asker, Attempt, File, Limits, Message, Phase, Plugin, Retiring, Unloading, Verb};
 use super::{Ground, Shared, sweep};
 use crate::problem;
-use crate::registry::Placement;
 use crate::watcher::Doorbell;
 use chrono::Utc;
 use serde_json::Value;
 use sexton_core::{Blame, Refusal, TypeId};
-use sexton_loader::seam::{DeathKind, Killing, Order, Report, Stamped};
+use sexton_loader::seam::{Report, Stamped};
 use sexton_store::rows::{Actor, AuditLine, Decision, TypeRow};
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
@@ -25,8 +24,6 @@ use std::time::{Duration, Instant};
 const MESSAGES_AT_ONCE: usize = 256;
 /// Between two looks whether an unload's runs have ended.
 const POLL: Duration = Duration::from_millis(20);
-/// What is killed at the host's end has so long to be gone.
-const LAST_MOMENT: Duration = Duration::from_secs(1);
 
 /// The one owner of everything about plugins.
 pub struct Keeper {
@@ -121,8 +118,13 @@ impl Keeper {
         }
     }
 
-    fn take_message(&mut self, message: Message) {
+    pub(super) fn take_message(&mut self, message: Message) {
         match message {
+            // Nothing new begins.
+            Message::Verb(verb) if self.is_stopping() => verb.asker.answer(Err(problem::stopping())),
+            Message::Diff { reply, .. } if self.is_stopping() => {
+                let _gone = reply.send(Err(problem::stopping()));
+            }
             Message::Verb(verb) => self.take_verb(verb),
             Message::ReleaseType { event_type, by, reply } => {
                 let answer = self.release_type(&event_type, &by);
@@ -151,14 +153,14 @@ impl Keeper {
     /// Lets everything that waits take its next step.
     pub(super) fn step(&mut self) {
         let now = Instant::now();
-        if matches!(self.phase, Phase::Stopping { .. }) {
+        if self.is_stopping() {
             return;
         }
         if now >= self.next_look {
             self.look(now);
         }
         self.end_overdue_loads(now);
-        self.end_overdue_unloads(now);
+        self.end_overdue(now);
         self.step_checks();
         self.step_restarts(now);
         self.step_unloads(now);
@@ -291,66 +293,6 @@ impl Keeper {
                 None
             }
         };
-    }
-
-    fn begin_stop(&mut self, grace: Duration, reply: Sender<()>) {
-        self.doorbell = None;
-        for waiting in std::mem::take(&mut self.unloads) {
-            waiting.asker.answer(Err(problem::stopping()));
-        }
-        for verb in std::mem::take(&mut self.deferred) {
-            verb.asker.answer(Err(problem::stopping()));
-        }
-        let generations: Vec<i64> = self.attempts.keys().copied().collect();
-        for generation in generations {
-            if let Some(attempt) = self.attempts.remove(&generation) {
-                self.dismiss(generation, &attempt);
-                attempt.asker.answer(Err(problem::stopping()));
-            }
-        }
-        let names: Vec<String> = self.plugins.keys().cloned().collect();
-        for name in names {
-            if let Some(active) = self.plugins.get_mut(&name).and_then(|p| p.active.take()) {
-                self.retire(&name, active);
-            }
-        }
-        self.swap();
-        let now = Instant::now();
-        self.phase = Phase::Stopping { soon: now + LAST_MOMENT.min(grace), deadline: now + grace, killed: false, reply };
-    }
-
-    /// Processes that have not ended within the grace are killed, and get a moment for it.
-    fn kill_at_the_end(&mut self) {
-        let Phase::Stopping { soon, deadline, killed, .. } = &mut self.phase else { return };
-        let now = Instant::now();
-        let last = now >= *deadline && !*killed;
-        if now < *soon || self.retiring.is_empty() {
-            return;
-        }
-        if last {
-            *killed = true;
-            *deadline = now + LAST_MOMENT;
-        }
-        for left in self.retiring.values_mut().filter(|left| left.placement == Placement::Runner) {
-            if last || !std::mem::replace(&mut left.unloading, true) {
-                let killing = Killing { kind: DeathKind::HostEnds, why: "the host ends".to_owned(), run: None };
-                // If it is gone already, it says so itself.
-                let _gone = left.orders.send(Order::Kill(killing));
-            }
-        }
-    }
-
-    fn stopped(&mut self) -> bool {
-        self.kill_at_the_end();
-        let Phase::Stopping { deadline, reply, .. } = &self.phase else { return false };
-        let over = self.retiring.is_empty() || Instant::now() >= *deadline;
-        if over {
-            for (generation, left) in &self.retiring {
-                tracing::warn!(plugin = left.plugin, generation, "a generation is left behind: it did not end within the grace");
-            }
-            let _gone = reply.send(());
-        }
-        over
     }
 }
 

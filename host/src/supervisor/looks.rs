@@ -253,9 +253,6 @@ impl Keeper {
 
     /// Remembers why a file is refused, says so, and leaves everything else as it is.
     pub(super) fn reject(&mut self, path: &Path, refusal: Refusal, digest: Option<&str>, mut asker: Asker) {
-        if let Some(settings) = asker.settings.take() {
-            settings.put_back();
-        }
         // What is asked for by `rollback` is not the file.
         let of_file = asker.cause != Cause::Rollback;
         let file = self.files.get(path);
@@ -273,10 +270,18 @@ impl Keeper {
             }
             file.rejection = Some(refusal.clone());
         }
-        if let Some(placed) = asker.placed {
+        self.undo(path, &mut asker);
+        self.answer(asker, Err(refusal));
+    }
+
+    /// What a verb wrote before it came to its load is as it was before.
+    pub(super) fn undo(&mut self, path: &Path, asker: &mut Asker) {
+        if let Some(settings) = asker.settings.take() {
+            settings.put_back();
+        }
+        if let Some(placed) = asker.placed.take() {
             self.take_back(path, placed);
         }
-        self.answer(asker, Err(refusal));
     }
 
     /// `load PATH` of something new that was refused leaves nothing to be tried again at each start. What somebody else put there meanwhile

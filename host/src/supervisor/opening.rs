@@ -15,15 +15,14 @@ use crate::registry::Placement;
 use chrono::Utc;
 use sexton_core::{Blame, Refusal};
 use sexton_loader::generation::{self, Opening};
-use sexton_loader::inspect;
+use sexton_loader::inspect::{self, Inspected};
 use sexton_loader::rejection::Rejection;
 use sexton_loader::runner::{self, Start};
 use sexton_loader::seam::{DeathKind, Farewell, Killing, Order};
 use sexton_plugin_api::wire::{Batch, LoadOrder};
 use sexton_store::rows::Actor;
 use std::collections::BTreeSet;
-use std::path::Path;
-use std::sync::mpsc::Sender;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// Threads of the host's own jobs.
@@ -61,37 +60,38 @@ impl Keeper {
         let probe = placement == Placement::InProcess;
         // What the probe reports is told apart from what its successor will by the sign.
         let number = if probe { -number } else { number };
-        let (orders, process) = self.in_runner(number, &name, &copy, &settings);
-        let (warnings, signature) = (inspected.warnings, inspected.signature);
-        let image = Some(Image { copy, identity: inspected.identity, size: inspected.size, warnings, signature });
-        let deadline = Instant::now() + settings.load_deadline.unwrap_or(self.limits.load);
-        let path = Some(path.to_owned());
-        let process = Some(process);
-        let attempt = Attempt {
-            plugin: name,
-            path,
+        let attempt = self.in_runner(number, path, Found { inspected, settings }, copy, asker);
+        self.begin_load(number, Attempt { placement, probe, ..attempt });
+    }
+
+    /// The copy of an inspected file, in a process of its own that was not asked to load yet.
+    pub(super) fn in_runner(&self, number: i64, path: &Path, found: Found, copy: PathBuf, asker: Asker) -> Attempt {
+        let Found { inspected, settings } = found;
+        let Inspected { identity, digest, size, warnings, signature, .. } = inspected;
+        let (plugin, confinement) = (identity.plugin.clone(), settings.confinement.clone());
+        let threads = confinement.limits.runs;
+        let start = Start { plugin: plugin.clone(), generation: number, image: copy.clone(), threads, confinement, group: None };
+        let runner::Opened { orders, usage, applied } = runner::open(&self.ground.runners, start, self.ground.reports.clone());
+        Attempt {
+            plugin,
+            path: Some(path.to_owned()),
             digest,
-            image,
+            image: Some(Image { copy, identity, size, warnings, signature }),
+            deadline: self.load_by(&settings),
             settings,
-            placement,
-            probe,
-            process,
+            placement: Placement::Runner,
+            probe: false,
+            process: Some(Process { usage, applied }),
             orders,
             asker,
-            deadline,
             offered: None,
             check: None,
             inquiry: None,
-        };
-        self.begin_load(number, attempt);
+        }
     }
 
-    pub(super) fn in_runner(&self, number: i64, plugin: &str, copy: &Path, settings: &PluginSettings) -> (Sender<Order>, Process) {
-        let confinement = settings.confinement.clone();
-        let threads = confinement.limits.runs;
-        let start = Start { plugin: plugin.to_owned(), generation: number, image: copy.to_owned(), threads, confinement, group: None };
-        let runner::Opened { orders, usage, applied } = runner::open(&self.ground.runners, start, self.ground.reports.clone());
-        (orders, Process { usage, applied })
+    fn load_by(&self, settings: &PluginSettings) -> Instant {
+        Instant::now() + settings.load_deadline.unwrap_or(self.limits.load)
     }
 
     /// The probe has shown that it can: the same copy, here.
@@ -101,32 +101,13 @@ impl Keeper {
         if let Some(ending) = self.retiring.get_mut(&number) {
             ending.copy = None;
         }
-        let Attempt { plugin, path, digest, image, settings, asker, check, .. } = probe;
         let number = -number;
-        let limits = &settings.confinement.limits;
-        let copy = image.as_ref().map(|i| i.copy.clone()).unwrap_or_default();
-        let opening =
-            Opening { plugin: plugin.clone(), generation: number, image: copy, threads: limits.runs, log_lines: limits.log_lines };
+        let limits = &probe.settings.confinement.limits;
+        let (plugin, image) = (probe.plugin.clone(), probe.image.as_ref().map(|i| i.copy.clone()).unwrap_or_default());
+        let opening = Opening { plugin, generation: number, image, threads: limits.runs, log_lines: limits.log_lines };
         let orders = generation::open_in_process(opening, self.ground.reports.clone());
-        let deadline = Instant::now() + settings.load_deadline.unwrap_or(self.limits.load);
-        let (placement, probe, process) = (Placement::InProcess, false, None);
-        let offered = None;
-        let attempt = Attempt {
-            plugin,
-            path,
-            digest,
-            image,
-            settings,
-            placement,
-            probe,
-            process,
-            orders,
-            asker,
-            deadline,
-            offered,
-            check,
-            inquiry: None,
-        };
+        let deadline = self.load_by(&probe.settings);
+        let attempt = Attempt { placement: Placement::InProcess, probe: false, process: None, orders, deadline, offered: None, ..probe };
         self.begin_load(number, attempt);
     }
 

@@ -346,8 +346,8 @@ pub struct Retiring {
     pub digest: String,
     /// Its private copy; none for built-ins, and for a probe, whose copy is opened once more.
     pub copy: Option<PathBuf>,
-    /// Where it runs.
-    pub placement: Placement,
+    /// It is a process, and can be ended; else threads of the host, which cannot.
+    pub process: bool,
     /// Where its orders go.
     pub orders: Sender<Order>,
     /// It served once: it counts as draining, and its copy is kept for a while.
@@ -356,8 +356,10 @@ pub struct Retiring {
     pub since: Instant,
     /// Told to unload already.
     pub unloading: bool,
-    /// When its `unload` has taken too long; set when it is told to.
+    /// When it has taken too long to end: set from the beginning if it never served, else once it is told to unload.
     pub overdue: Option<Instant>,
+    /// It has, and its threads cannot be ended: nobody waits for it any longer, though it may still end by itself.
+    pub stuck: bool,
 }
 
 /// An unload that waits: first for runs, then for the generation's end.

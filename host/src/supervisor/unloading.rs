@@ -4,7 +4,7 @@
 //! and no decision stands.
 
 use super::keeper::Keeper;
-use super::state::{Asker, Stage, Unloading};
+use super::state::{Asker, Retiring, Stage, Unloading};
 use super::{UnloadMode, verbs};
 use crate::registry::Placement;
 use chrono::Utc;
@@ -23,7 +23,7 @@ impl Keeper {
     /// Begins to unload. Nothing of the plugin may be under way.
     pub(super) fn begin_unload(&mut self, name: &str, mode: UnloadMode, wait: Duration, asker: Asker) {
         let Some(generation) = self.plugins.get(name).and_then(|p| p.active.as_ref()).map(|a| a.serving.generation) else {
-            return self.unload_idle(name, asker);
+            return self.unload_idle(name, mode, asker);
         };
         let here = self.plugins.get(name).and_then(|p| p.active.as_ref()).is_some_and(|a| a.serving.placement == Placement::InProcess);
         if here && mode == UnloadMode::Kill {
@@ -40,13 +40,42 @@ impl Keeper {
         self.step_unloads(Instant::now());
     }
 
-    /// Nothing serves: only the decision is left to be made.
-    fn unload_idle(&mut self, name: &str, asker: Asker) {
-        let decided = self.store_unload(name, &asker);
-        match decided {
-            Ok(()) => self.answer_with_view(asker, name),
-            Err(refusal) => self.answer(asker, Err(refusal)),
+    /// Nothing serves: only the decision is left to be made, and what is on its way out to be killed, if that is wanted.
+    fn unload_idle(&mut self, name: &str, mode: UnloadMode, asker: Asker) {
+        let of_it = || self.retiring.iter().filter(|(_, r)| r.plugin == name && r.served);
+        let (last, threads) = (of_it().filter(|(_, r)| r.process).map(|(n, _)| *n).next_back(), of_it().any(|(_, r)| !r.process));
+        let last = last.filter(|_| mode == UnloadMode::Kill);
+        if mode == UnloadMode::Kill && last.is_none() && threads {
+            return self.answer(asker, Err(threads_cannot_be_killed(name)));
         }
+        // Without a file there is nothing to decide against, but something to kill all the same.
+        let is_listed = self.plugins.get(name).is_some_and(|p| p.path.is_some());
+        let decided = if last.is_some() && !is_listed { Ok(()) } else { self.store_unload(name, &asker) };
+        match (decided, last) {
+            (Err(refusal), _) => self.answer(asker, Err(refusal)),
+            (Ok(()), None) => self.answer_with_view(asker, name),
+            (Ok(()), Some(generation)) => {
+                self.audit(&asker.by, "plugin.unload", name, json!({"generation": generation, "types_removed": [], "kill": true}));
+                self.kill_retiring(name, &asker);
+                let stage = Stage::Farewell(Instant::now() + FAREWELL);
+                self.unloads.push(Unloading { plugin: name.to_owned(), generation, stage, mode, asker });
+            }
+        }
+    }
+
+    /// Ends the processes of a plugin that are on their way out: they hold runs of it, too.
+    fn kill_retiring(&self, name: &str, asker: &Asker) {
+        let why = format!("killed: {} unloaded the plugin with its runs", asker.by.0);
+        for retiring in self.retiring.values().filter(|r| r.plugin == name && r.process) {
+            // If it is gone already, it says so itself.
+            let _gone = retiring.orders.send(Order::Kill(Killing { kind: DeathKind::Killed, why: why.clone(), run: None }));
+        }
+    }
+
+    /// Whether what an unload waits for is gone: its generation, or all that was killed with it.
+    fn has_left(&self, unloading: &Unloading) -> bool {
+        let killed = |r: &Retiring| unloading.mode == UnloadMode::Kill && r.process && r.served && r.plugin == unloading.plugin;
+        !self.retiring.iter().any(|(generation, r)| *generation == unloading.generation || killed(r))
     }
 
     /// Lets every unload take its next step.
@@ -54,7 +83,7 @@ impl Keeper {
         for unloading in std::mem::take(&mut self.unloads) {
             match unloading.stage {
                 Stage::Runs(until) => self.step_runs(unloading, until, now),
-                Stage::Farewell(until) if now >= until || !self.retiring.contains_key(&unloading.generation) => {
+                Stage::Farewell(until) if now >= until || self.has_left(&unloading) => {
                     self.answer_with_view(unloading.asker, &unloading.plugin);
                 }
                 Stage::Farewell(_) => self.unloads.push(unloading),
@@ -100,17 +129,9 @@ impl Keeper {
                 "kill": unloading.mode == UnloadMode::Kill,
             });
             self.audit(&unloading.asker.by, "plugin.unload", &name, detail);
-            let orders = active.serving.orders.clone();
             self.retire(&name, active);
             if unloading.mode == UnloadMode::Kill {
-                let why = format!("killed: {} unloaded the plugin with its runs", unloading.asker.by.0);
-                // If it is gone already, it says so itself.
-                let killing = Killing { kind: DeathKind::Killed, why, run: None };
-                let _gone = orders.send(Order::Kill(killing.clone()));
-                // Those that still drain hold runs of it, too.
-                for old in self.retiring.values().filter(|r| r.plugin == name && r.placement == Placement::Runner) {
-                    let _gone = old.orders.send(Order::Kill(killing.clone()));
-                }
+                self.kill_retiring(&name, &unloading.asker);
             }
         }
         self.swap();

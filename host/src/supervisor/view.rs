@@ -7,7 +7,7 @@ use super::diff::is_inquiry;
 use super::keeper::Keeper;
 use super::looks::stem;
 use super::offer::HOST;
-use super::state::{File, Plugin};
+use super::state::{File, Plugin, Retiring};
 use super::{GenerationView, PluginState, PluginView};
 use crate::registry::Placement;
 use chrono::Utc;
@@ -117,13 +117,21 @@ impl Keeper {
             state: "active".to_owned(),
             digest: a.serving.digest.clone(),
         });
-        let retiring =
-            self.retiring.iter().rev().filter(|(number, r)| r.plugin == name && **number > 0).map(|(number, r)| GenerationView {
-                generation: *number,
-                state: if r.served { "draining".to_owned() } else { "abandoned, ending".to_owned() },
-                digest: r.digest.clone(),
-            });
+        let retiring = self
+            .retiring
+            .iter()
+            .rev()
+            .filter(|(number, r)| r.plugin == name && **number > 0)
+            .map(|(number, r)| GenerationView { generation: *number, state: retiring_words(r).to_owned(), digest: r.digest.clone() });
         active.chain(retiring).chain(plugin.past.iter().rev().cloned()).collect()
+    }
+}
+
+fn retiring_words(retiring: &Retiring) -> &'static str {
+    match retiring {
+        Retiring { stuck: true, .. } => "lingering: it has not returned from its `load` or a call",
+        Retiring { served: true, .. } => "draining",
+        Retiring { served: false, .. } => "abandoned, ending",
     }
 }
 

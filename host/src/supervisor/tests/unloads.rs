@@ -81,6 +81,76 @@ fn an_abandoned_run_ends_by_itself() {
 }
 
 #[test]
+fn what_drains_is_killed_though_nothing_serves() {
+    let site = Site::new();
+    for gone in [false, true] {
+        site.put("libfx.so", &library(""));
+        let first = site.active("fx-first");
+        let held = site.held_run(&site.dir.path().join("gate"));
+        if gone {
+            fs::remove_file(site.path("libfx.so")).expect("removed");
+        } else {
+            site.supervisor.unload("fx-first", UnloadMode::Abandon, LONG, &who()).expect("unloaded");
+        }
+        site.until("fx-first", "draining", |v| v.state == PluginState::Draining);
+        let killed = site.supervisor.unload("fx-first", UnloadMode::Kill, LONG, &who()).expect("killed");
+        let past = killed.generations.iter().find(|g| Some(g.generation) == first.generation).expect("known");
+        assert!(past.state.starts_with("died: killed: test"), "{}", past.state);
+        assert_eq!(
+            (killed.state, killed.decision.is_some()),
+            if gone { (PluginState::Retired, false) } else { (PluginState::Unloaded, true) }
+        );
+        until("its run to be over", || site.engine.in_flight().is_empty().then_some(()));
+        // Else it runs again in the next build.
+        site.engine.alter(held, sexton_store::rows::Change::Cancel, &who()).expect("cancelled");
+        if !gone {
+            site.supervisor.release("fx-first", &who()).expect("loaded");
+        }
+    }
+}
+
+#[test]
+fn threads_that_drain_cannot_be_killed() {
+    let site = Site::new();
+    fs::write(site.path("libfx.toml"), "placement = \"in-process\"\n").expect("written");
+    site.put("libfx.so", &library(""));
+    site.active("fx-first");
+    let gate = site.dir.path().join("gate");
+    let held = site.held_run(&gate);
+    site.supervisor.unload("fx-first", UnloadMode::Abandon, LONG, &who()).expect("unloaded");
+    assert_eq!(site.supervisor.unload("fx-first", UnloadMode::Kill, LONG, &who()).expect_err("threads").code, "PLG052");
+    fs::write(&gate, "").expect("opened");
+    site.said(held);
+}
+
+#[test]
+fn a_stop_amid_a_change_leaves_the_directory_as_it_was() {
+    let before = "[settings]\nload = \"slow\"\n";
+    let site = Site::new();
+    fs::write(site.path("libfx.toml"), before).expect("written");
+    site.put("libfx.so", &library(""));
+    site.active("fx-first");
+    let source = site.dir.path().join("libother.so");
+    fs::write(&source, library_of("fx-other", "")).expect("written");
+    fs::write(site.path("libother.toml"), before).expect("written");
+    let (placing, loading) = (site.supervisor.clone(), site.supervisor.clone());
+    let place = std::thread::spawn(move || placing.place("fx-first", Placement::InProcess, &who()));
+    let load = std::thread::spawn(move || loading.load(source.to_str().expect("text"), &who()));
+    until("both to be under way", || {
+        let text = fs::read_to_string(site.path("libfx.toml")).expect("read");
+        (text != before && site.path("libother.so").exists()).then_some(())
+    });
+    site.until("fx-other", "opening", |v| v.state == PluginState::Opening);
+    site.engine.stop(SHORT, SHORT);
+    site.supervisor.stop(LONG);
+    for answer in [place.join().expect("joined"), load.join().expect("joined")] {
+        assert_eq!(answer.expect_err("stopped").code, problem::stopping().code);
+    }
+    assert_eq!(fs::read_to_string(site.path("libfx.toml")).expect("read"), before);
+    assert!(!site.path("libother.so").exists(), "it was not loaded: it is not tried at the next start");
+}
+
+#[test]
 fn a_file_that_goes_takes_the_decision_along() {
     let site = Site::new();
     site.put("libfx.so", &library(""));
