@@ -18,6 +18,10 @@ pub const POISON_INTERRUPTIONS: u32 = 5;
 /// soon dies alone and its neighbours of then end well. The first wait is short: most processes die of something else.
 const SUSPECT_WAITS_MS: [(u64, u64); 4] = [(0, 1_000), (2_000, 4_000), (8_000, 16_000), (30_000, 60_000)];
 
+/// The same for one that is known to have ended the process: no neighbour is blamed for it, so that it need not come back alone. Long enough for
+/// what passes by itself to pass.
+const CULPRIT_WAITS_MS: [u64; 4] = [100, 400, 1_600, 5_000];
+
 /// No more than this is counted as skipped at once: thirty years of a second's rhythm.
 pub const SKIPPED_MAX: i64 = 1_000_000_000;
 
@@ -40,9 +44,20 @@ pub enum End {
     Cancelled,
     /// Its process ended first.
     Interrupted {
-        /// Whether it counts towards [`POISON_INTERRUPTIONS`]: it may be what ended the process. Not so when the host was asked to stop.
-        counts: bool,
+        /// What it had to do with that.
+        guilt: Guilt,
     },
+}
+
+/// What an interrupted run had to do with the end of its process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Guilt {
+    /// Nothing: somebody wanted that end, or another run is known to be why.
+    Innocent,
+    /// It may be why, as may what ran beside it. Counts towards [`POISON_INTERRUPTIONS`].
+    Suspect,
+    /// It is why: the process said so, or it was all that ran. Counts, too.
+    Culprit,
 }
 
 /// The occurrence as it stands in the settlement transaction, and its event's state then.
@@ -170,15 +185,15 @@ fn row_after(s: &Standing<'_>, end: &End, now: DateTime<Utc>) -> Row {
             let due_at = instant::to_micros((*until).clamp(now, instant::last()));
             Row::Again { due_at, cause: Cause::Snooze, attempt: s.attempt, interruptions: s.interruptions }
         }
-        End::Interrupted { counts: false } => {
+        End::Interrupted { guilt: Guilt::Innocent } => {
             Row::Again { due_at: instant::to_micros(now), cause: s.cause, attempt: s.attempt, interruptions: s.interruptions }
         }
-        End::Interrupted { counts: true } => {
+        End::Interrupted { guilt: guilt @ (Guilt::Suspect | Guilt::Culprit) } => {
             let interruptions = s.interruptions.saturating_add(1);
             if interruptions >= POISON_INTERRUPTIONS {
                 return Row::DeadLetter { reason: format!("its process ended {interruptions} times while it ran (poison)") };
             }
-            let due_at = later(now, apart(interruptions, s.jitter));
+            let due_at = later(now, apart(*guilt, interruptions, s.jitter));
             Row::Again { due_at, cause: s.cause, attempt: s.attempt, interruptions }
         }
     }
@@ -208,9 +223,12 @@ fn completion(s: &Standing<'_>, now: DateTime<Utc>) -> DateTime<Utc> {
 }
 
 /// The wait after so many interruptions (from 1), the same on every host.
-fn apart(interruptions: u32, jitter: u32) -> Duration {
-    let place = usize::try_from(interruptions.saturating_sub(1)).unwrap_or(usize::MAX).min(SUSPECT_WAITS_MS.len() - 1);
-    let (from, to) = SUSPECT_WAITS_MS[place];
+fn apart(guilt: Guilt, interruptions: u32, jitter: u32) -> Duration {
+    let place = usize::try_from(interruptions.saturating_sub(1)).unwrap_or(usize::MAX);
+    if guilt == Guilt::Culprit {
+        return Duration::from_millis(CULPRIT_WAITS_MS[place.min(CULPRIT_WAITS_MS.len() - 1)]);
+    }
+    let (from, to) = SUSPECT_WAITS_MS[place.min(SUSPECT_WAITS_MS.len() - 1)];
     Duration::from_micros(from * 1_000 + (((to - from) * 1_000 * u64::from(scatter(jitter, interruptions))) >> 32))
 }
 

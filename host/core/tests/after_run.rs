@@ -3,7 +3,7 @@
 //! Not a test of instants (`times`). What must hold: no cell is empty, and no combination is missing.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use sexton_core::decide::{End, POISON_INTERRUPTIONS, Replanned, Row, Standing, after_run, replan, without_successor};
+use sexton_core::decide::{End, Guilt, POISON_INTERRUPTIONS, Replanned, Row, Standing, after_run, replan, without_successor};
 use sexton_core::{Cause, EventState, NewEvent, Outcome, RetryPolicy, Schedule};
 use std::time::Duration;
 
@@ -42,9 +42,9 @@ fn ends() -> [(&'static str, End, u32, u32); 9] {
         ("permanent", End::Failed { permanent: true }, 1, 0),
         ("snoozed", End::Snoozed { until: at("2027-05-01T11:00:00Z") }, 1, 0),
         ("cancelled", End::Cancelled, 1, 0),
-        ("interrupted", End::Interrupted { counts: true }, 2, POISON_INTERRUPTIONS - 2),
-        ("stopped", End::Interrupted { counts: false }, 2, POISON_INTERRUPTIONS - 1),
-        ("poison", End::Interrupted { counts: true }, 2, POISON_INTERRUPTIONS - 1),
+        ("interrupted", End::Interrupted { guilt: Guilt::Suspect }, 2, POISON_INTERRUPTIONS - 2),
+        ("stopped", End::Interrupted { guilt: Guilt::Innocent }, 2, POISON_INTERRUPTIONS - 1),
+        ("poison", End::Interrupted { guilt: Guilt::Suspect }, 2, POISON_INTERRUPTIONS - 1),
     ]
 }
 
@@ -151,11 +151,11 @@ fn check(what: &str, s: &Standing<'_>, end: &End, cell: &str, successor: Option<
         (Some('A'), Row::Again { due_at, cause: Cause::Snooze, attempt: next, interruptions: kept }, End::Snoozed { until }) => {
             assert_eq!((due_at, *next, *kept), (until, attempt, interruptions), "{what}");
         }
-        (Some('A'), Row::Again { due_at, cause, attempt: next, interruptions: more }, End::Interrupted { counts: true }) => {
+        (Some('A'), Row::Again { due_at, cause, attempt: next, interruptions: more }, End::Interrupted { guilt: Guilt::Suspect }) => {
             assert_eq!((*cause, *next, *more), (s.cause, attempt, interruptions + 1), "{what}");
             assert!((now..now + TimeDelta::seconds(60)).contains(due_at), "{what}: {due_at}");
         }
-        (Some('A'), Row::Again { due_at, cause, attempt: next, interruptions: same }, End::Interrupted { counts: false }) => {
+        (Some('A'), Row::Again { due_at, cause, attempt: next, interruptions: same }, End::Interrupted { guilt: Guilt::Innocent }) => {
             assert_eq!((*due_at, *cause, *next, *same), (now, s.cause, attempt, interruptions), "{what}");
         }
         (_, row, _) => panic!("{what}: {row:?} is not {cell}"),
@@ -259,9 +259,13 @@ fn a_snooze_never_lies_in_the_past_nor_past_the_calendar() {
 }
 
 fn after_interruption(interruptions: u32, jitter: u32) -> (TimeDelta, u32) {
+    after(Guilt::Suspect, interruptions, jitter)
+}
+
+fn after(guilt: Guilt, interruptions: u32, jitter: u32) -> (TimeDelta, u32) {
     let wish = wish(Schedule::Manual);
     let given = Standing { interruptions, jitter, ..standing(&wish, EventState::Scheduled, true, 0) };
-    match after_run(&given, &End::Interrupted { counts: true }, at(NOW)).expect("a consequence").row {
+    match after_run(&given, &End::Interrupted { guilt }, at(NOW)).expect("a consequence").row {
         Row::Again { due_at, interruptions, .. } => (due_at - at(NOW), interruptions),
         row => panic!("{row:?}"),
     }
@@ -275,6 +279,23 @@ fn what_was_interrupted_waits_longer_each_time_each_at_its_own_moment() {
         let distinct: std::collections::BTreeSet<_> = waits.iter().collect();
         assert!(distinct.len() > 95, "{before}: {} moments of 100", distinct.len());
     }
+}
+
+#[test]
+fn a_known_culprit_comes_back_soon_and_is_counted_all_the_same() {
+    let mut waits = Vec::new();
+    for before in 0..POISON_INTERRUPTIONS - 1 {
+        for jitter in [0, u32::MAX] {
+            let (wait, counted) = after(Guilt::Culprit, before, jitter);
+            waits.push(wait.num_milliseconds());
+            assert_eq!(counted, before + 1);
+        }
+    }
+    assert_eq!(waits, [100, 100, 400, 400, 1_600, 1_600, 5_000, 5_000]);
+    let wish = wish(Schedule::Manual);
+    let given = Standing { interruptions: POISON_INTERRUPTIONS - 1, ..standing(&wish, EventState::Scheduled, true, 0) };
+    let then = after_run(&given, &End::Interrupted { guilt: Guilt::Culprit }, at(NOW)).expect("a consequence");
+    assert!(matches!(then.row, Row::DeadLetter { reason } if reason.contains("poison")));
 }
 
 #[test]

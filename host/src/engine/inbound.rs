@@ -13,6 +13,7 @@ use crate::engine::shared::Shared;
 use crate::engine::table::{ActionEnd, Phase, Running};
 use crate::registry::Serving;
 use chrono::{DateTime, Utc};
+use sexton_core::decide::Guilt;
 use sexton_loader::seam::{Death, DeathKind, Ended, Farewell, Order, Report, Stamped};
 use sexton_plugin_api::wire::{CallRefusal, HostCall, JobEnd};
 use std::sync::Arc;
@@ -107,14 +108,17 @@ fn gone(shared: &Shared, generation: i64, farewell: &Farewell) {
     if asked > 1 {
         tracing::warn!(generation, asked, "a generation that nobody introduced went on asking until it ended");
     }
+    // With an action, or with a run that may have been entered unheard, it is not sure who was why.
+    let acted = shared.table.rows().acts(generation);
     let (unstarted, started) = shared.table.gone(generation, farewell);
+    let alone = started.len() == 1 && unstarted.is_empty() && !acted;
     shared.run_logs.forget_generation(generation);
     if !started.is_empty() {
         tracing::warn!(generation, runs = started.len(), "a generation ended before its runs did: they are interrupted");
     }
     match &farewell.death {
-        Some(death) => cut_short_by(shared, started, &Death { run, ..death.clone() }),
-        None => cut_short(shared, started, "its generation ended before it did", true),
+        Some(death) => cut_short_by(shared, started, &Death { run, ..death.clone() }, alone),
+        None => cut_short(shared, started, "its generation ended before it did", Guilt::Suspect),
     }
     if !unstarted.is_empty() {
         // As with `Refused`.
@@ -122,8 +126,9 @@ fn gone(shared: &Shared, generation: i64, farewell: &Farewell) {
     }
 }
 
-/// Ends the runs of a process that died. Where its culprit is known, the others are innocent; where the plugin is not to blame, all are.
-fn cut_short_by(shared: &Shared, numbers: Vec<u64>, death: &Death) {
+/// Ends the runs of a process that died. Where its culprit is known, by the process's word or because it was `alone`, the others are innocent;
+/// where the plugin is not to blame, all are.
+fn cut_short_by(shared: &Shared, numbers: Vec<u64>, death: &Death, alone: bool) {
     let late = |number: &u64| death.kind == DeathKind::Deadline && shared.table.rows().runs.get(number).is_some_and(|r| r.overrun);
     let (culprits, others): (Vec<u64>, Vec<u64>) = numbers.into_iter().partition(|number| death.run == Some(*number) || late(number));
     if death.kind == DeathKind::Deadline {
@@ -137,18 +142,23 @@ fn cut_short_by(shared: &Shared, numbers: Vec<u64>, death: &Death) {
         }
         drop(rows);
     } else {
-        cut_short(shared, culprits, &death.cause, death.kind.blames_the_plugin());
+        let guilt = if death.kind.blames_the_plugin() { Guilt::Culprit } else { Guilt::Innocent };
+        cut_short(shared, culprits, &death.cause, guilt);
     }
-    let counts = death.kind.blames_the_plugin() && death.run.is_none();
-    cut_short(shared, others, &format!("its process ended: {}", death.cause), counts);
+    let guilt = match death.kind.blames_the_plugin() && death.run.is_none() {
+        true if alone => Guilt::Culprit,
+        true => Guilt::Suspect,
+        false => Guilt::Innocent,
+    };
+    cut_short(shared, others, &format!("its process ended: {}", death.cause), guilt);
 }
 
-/// Ends runs as interrupted; `counts` if one of them may be why.
-pub fn cut_short(shared: &Shared, numbers: Vec<u64>, why: &str, counts: bool) {
+/// Ends runs as interrupted.
+pub fn cut_short(shared: &Shared, numbers: Vec<u64>, why: &str, guilt: Guilt) {
     let mut rows = shared.table.rows();
     for number in numbers {
         if let Some(run) = rows.end(number) {
-            let end = settler::cut_short(run, why, counts, clock::now());
+            let end = settler::cut_short(run, why, guilt, clock::now());
             // As with `Done`.
             let _ = shared.endings.send(Ending::Run(number, Box::new(end)));
         }

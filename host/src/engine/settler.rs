@@ -12,7 +12,7 @@ use crate::engine::shared::Shared;
 use crate::engine::table::Running;
 use crate::problem;
 use chrono::{DateTime, Utc};
-use sexton_core::decide::End;
+use sexton_core::decide::{End, Guilt};
 use sexton_core::{Outcome, ResourceEnd};
 use sexton_loader::seam::Ended;
 use sexton_plugin_api::wire::{EntryFailure, JobEnd, ResourceReply};
@@ -170,7 +170,7 @@ pub fn run_end(run: &mut Running, ended: Ended) -> RunEnd {
     let (mut end, mut error) = read_end(reply.end, finished_at);
     if run.stopped && end == End::Cancelled {
         // It ended because the host does, not because somebody wants its work undone: it is to run again.
-        end = End::Interrupted { counts: false };
+        end = End::Interrupted { guilt: Guilt::Innocent };
         error = Some("the host stopped before it ended".to_owned());
     }
     if let Some(limit) = run.serving.run_time.filter(|_| run.overrun && !run.cancelling && end == End::Cancelled) {
@@ -196,10 +196,10 @@ pub fn run_end(run: &mut Running, ended: Ended) -> RunEnd {
     }
 }
 
-/// What is to be settled of a run whose process or generation ended first; `counts` if it may itself be why.
-pub fn cut_short(run: &mut Running, why: &str, counts: bool, now: DateTime<Utc>) -> RunEnd {
+/// What is to be settled of a run whose process or generation ended first.
+pub fn cut_short(run: &mut Running, why: &str, guilt: Guilt, now: DateTime<Utc>) -> RunEnd {
     run.follow_ups.clear();
-    RunEnd { error: Some(why.to_owned()), started_at: run.entered_at, ..blank_end(run, End::Interrupted { counts }, now) }
+    RunEnd { error: Some(why.to_owned()), started_at: run.entered_at, ..blank_end(run, End::Interrupted { guilt }, now) }
 }
 
 /// What is to be settled of a run whose process was ended because it took too long: a failure of its own, tried again by policy.

@@ -10,6 +10,7 @@ use crate::engine::settler::Ending;
 use crate::engine::shared::Shared;
 use crate::engine::table::Phase;
 use parking_lot::Mutex;
+use sexton_core::decide::Guilt;
 use sexton_loader::seam::Order;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -54,7 +55,7 @@ pub fn stop(shared: &Shared, duties: Duties, drain: Duration, grace: Duration, l
                 let _ = shared.door.send(Message::Unstarted(unstarted));
             }
             tracing::warn!(runs = left.len(), "runs did not end in time: they are interrupted and run again at the next start");
-            inbound::cut_short(shared, left, "the host stopped before it ended", false);
+            inbound::cut_short(shared, left, "the host stopped before it ended", Guilt::Innocent);
         }
     }
     let settled = shared.table.wait_until(Instant::now() + last_words, |rows| rows.runs.is_empty());

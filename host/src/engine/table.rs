@@ -175,6 +175,12 @@ impl Rows {
         self.left.get(&number).is_some_and(|l| l.serving.generation == generation)
     }
 
+    /// Whether an action of a generation has not ended.
+    #[must_use]
+    pub fn acts(&self, generation: i64) -> bool {
+        self.actions.values().any(|a| a.serving.generation == generation) || self.left.values().any(|l| l.serving.generation == generation)
+    }
+
     /// Runs that have not ended.
     pub fn under_way(&self) -> impl Iterator<Item = (u64, &Running)> {
         self.runs.iter().filter(|(_, r)| r.phase != Phase::Ended).map(|(n, r)| (*n, r))

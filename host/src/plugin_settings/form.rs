@@ -6,6 +6,7 @@ use super::{LOG_LEVEL, PluginSettings};
 use crate::clock::LONGEST_WAIT;
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use sexton_core::schedule::duration;
 use sexton_loader::confine::{Capabilities, Confinement, Limits};
 use sexton_loader::seam::Placement;
 use std::collections::BTreeMap;
@@ -121,8 +122,8 @@ impl Text {
                 table_to_json(table.into_inner()).or_else(|why| wrong(at, why))?
             }
         };
-        let load_deadline = deadlines.load.as_ref().map(|text| duration("deadlines.load", text)).transpose()?;
-        let unload_wait = deadlines.unload.as_ref().map(|text| duration("deadlines.unload", text)).transpose()?;
+        let load_deadline = deadlines.load.as_ref().map(|text| patience("deadlines.load", text)).transpose()?;
+        let unload_wait = deadlines.unload.as_ref().map(|text| patience("deadlines.unload", text)).transpose()?;
         Ok(PluginSettings { settings, log_level, placement, confinement, load_deadline, unload_wait })
     }
 
@@ -161,7 +162,7 @@ impl LimitsText {
             run_time_ms: self
                 .run_time
                 .as_ref()
-                .map(|text| Ok(u64::try_from(duration("limits.run_time", text)?.as_millis()).unwrap_or(u64::MAX)))
+                .map(|text| Ok(u64::try_from(patience("limits.run_time", text)?.as_millis()).unwrap_or(u64::MAX)))
                 .transpose()?,
             runs: within(self.runs, default.runs, 1..=256)?,
             log_lines: within(self.log_lines, default.log_lines, 1..=100_000)?,
@@ -242,10 +243,10 @@ fn percent(value: &Spanned<String>) -> Read<u32> {
 }
 
 /// A length of time that can be waited for.
-fn duration(key: &str, value: &Spanned<String>) -> Read<Duration> {
+fn patience(key: &str, value: &Spanned<String>) -> Read<Duration> {
     let text = value.get_ref();
     let wrong = |why: &str| {
-        let expected = format!("from 1ms to {}, such as \"30s\", \"500ms\", \"1h 30m\"", humantime::format_duration(LONGEST_WAIT));
+        let expected = format!("from 1ms to {}, such as \"30s\", \"500ms\", \"1h 30m\"", duration::text(LONGEST_WAIT));
         Err(Wrong { at: value.span(), why: format!("`{key}` {why}"), instead: Some((expected, format!("{text:?}"))) })
     };
     match humantime::parse_duration(text) {

@@ -5,6 +5,7 @@ use crate::clock;
 use parking_lot::Mutex;
 use sexton_core::{EventState, Outcome};
 use sexton_loader::flight::FlightFile;
+use sexton_loader::seam::{Death, DeathKind, Farewell, Memory, Report};
 use sexton_store::Store;
 use sexton_store::sqlite::Sqlite;
 use std::sync::Arc;
@@ -162,4 +163,46 @@ fn the_next_life_interrupts_what_had_started_and_voids_every_other_claim() {
     let lost = second.runs().iter().filter(|r| r.outcome == Outcome::Lost).count();
     assert_eq!(lost, 3, "its three runs, interrupted by its stop, under a stale epoch");
     assert!(second.runs().iter().all(|r| r.finished_at <= clock::now()));
+}
+
+/// Lets a process die with one or two runs in it, `named` by its last words or not; answers after how long the first of them is due again.
+fn due_again_after_a_crash(rig: &Rig, number: i64, id: sexton_core::EventId, beside: bool, named: bool) -> chrono::TimeDelta {
+    let generation = Generation::new(rig, number, 8, |_| Does::Deaf);
+    rig.serve(&[("a.a", Some(&generation.serving))]);
+    let more = beside.then(|| rig.schedule(event("a.a", once(in_ms(0)))));
+    let of = |rig: &Rig, id| rig.engine.in_flight().into_iter().find(|r| r.occurrence.event == id);
+    until("all have started", || {
+        let rows = rig.engine.shared.table.rows();
+        rows.under_way().filter(|(_, r)| r.phase == crate::engine::table::Phase::Entered).count() == if beside { 2 } else { 1 }
+    });
+    let occurrence = of(rig, id).unwrap().occurrence;
+    let run = generation.ran().into_iter().find(|r| r.occurrence == occurrence.to_string()).unwrap().run;
+    let before = rig.outcomes(id).len();
+    rig.serve(&[("a.a", None)]);
+    let death = Death { kind: DeathKind::Signal, cause: "signal 11".into(), run: named.then_some(run) };
+    generation.report(Report::Gone(Farewell { memory: Memory::Unmapped, unload: None, death: Some(death) }));
+    until("it is settled", || rig.outcomes(id).len() > before && rig.engine.in_flight().is_empty());
+    if let Some(more) = more {
+        until("so is the other", || rig.outcomes(more).len() == 1);
+        rig.engine.alter(more, sexton_store::rows::Change::Cancel, &rig.by).unwrap();
+    }
+    let waiting = rig.store.waiting(id).unwrap().remove(0);
+    let last = rig.runs().into_iter().filter(|r| r.event_id == id).map(|r| r.finished_at).max().unwrap();
+    waiting.due_at - last
+}
+
+#[test]
+fn who_is_known_to_have_killed_its_process_comes_back_sooner_than_who_may_have() {
+    let [twice, soon, late] = [400, 1_500, 2_000].map(chrono::TimeDelta::milliseconds);
+    for (beside, named, known) in [(false, false, true), (true, true, true), (true, false, false)] {
+        let rig = Rig::new();
+        let id = rig.schedule({
+            rig.serve(&[("a.a", None)]);
+            event("a.a", once(in_ms(0)))
+        });
+        due_again_after_a_crash(&rig, 1, id, beside, named);
+        let wait = due_again_after_a_crash(&rig, 2, id, beside, named);
+        // The second wait is longer than the first: both were counted.
+        assert!(if known { wait >= twice && wait < soon } else { wait >= late }, "beside {beside}, named {named}: {wait}");
+    }
 }

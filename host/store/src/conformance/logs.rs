@@ -4,7 +4,7 @@ use super::Theme;
 use super::ground::{Ground, at, every, once};
 use crate::rows::{Change, RunEnd, RunLine, RunLog, Settled};
 use chrono::TimeDelta;
-use sexton_core::decide::End;
+use sexton_core::decide::{End, Guilt};
 use sexton_core::{EventId, Occurrence, OccurrenceId, Outcome};
 
 /// The themes of this file.
@@ -70,7 +70,7 @@ fn newest(ground: &Ground) {
     settle(ground, &first, FAILED, 1_001, Some(said("attempt 1")));
     let again = ground.claim_one(100_000);
     assert_eq!((again.id, again.attempt), (first.id, 2));
-    settle(ground, &again, End::Interrupted { counts: false }, 1_010, Some(said("attempt 2, cut short")));
+    settle(ground, &again, End::Interrupted { guilt: Guilt::Innocent }, 1_010, Some(said("attempt 2, cut short")));
     let again = ground.claim_one(100_000);
     assert_eq!((again.id, again.attempt), (first.id, 2));
     settle(ground, &again, FAILED, 1_020, Some(said("attempt 2")));

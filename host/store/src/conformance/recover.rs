@@ -3,7 +3,7 @@
 use super::Theme;
 use super::ground::{Ground, at, every, once};
 use crate::rows::{Aborted, Change};
-use sexton_core::decide::{End, POISON_INTERRUPTIONS};
+use sexton_core::decide::{End, Guilt, POISON_INTERRUPTIONS};
 use sexton_core::{Cause, EventState, Occurrence, Outcome};
 
 /// The themes of this file.
@@ -92,7 +92,7 @@ fn stopped(ground: &Ground) {
     for _ in 0..2 * POISON_INTERRUPTIONS {
         let occurrence = ground.claim_one(10);
         assert_eq!((occurrence.interruptions, occurrence.attempt), (0, 1));
-        let settled = ground.settle(&occurrence, End::Interrupted { counts: false }, 10);
+        let settled = ground.settle(&occurrence, End::Interrupted { guilt: Guilt::Innocent }, 10);
         assert_eq!((settled.outcome, settled.next_due), (Outcome::Interrupted, Some(at(10))), "due again at once");
     }
     assert_eq!(ground.event(id).state, EventState::Scheduled);

@@ -11,7 +11,7 @@ use super::writer::Tx;
 use crate::error::StoreError;
 use crate::rows::{Aborted, Lease};
 use chrono::{DateTime, Utc};
-use sexton_core::decide::End;
+use sexton_core::decide::{End, Guilt};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -41,7 +41,7 @@ fn ended(run: &Aborted, now: DateTime<Utc>) -> Ended {
         attempt: run.attempt,
         started_at: Some(micros(run.started_at)),
         finished_at: micros(now),
-        end: End::Interrupted { counts: true },
+        end: End::Interrupted { guilt: Guilt::Suspect },
         error: Some(run.cause.clone()),
         output: None,
         resources: None,
