@@ -9,6 +9,7 @@ pub use sexton_loader::seam::Placement;
 use sexton_plugin_api::wire::ActionOffer;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
@@ -32,6 +33,16 @@ pub struct Serving {
     /// Runs handed over and not yet ended, at most: about twice the job threads, so that a slow plugin holds neither the slots of the
     /// others nor runs that its successor could start.
     pub in_flight_max: usize,
+    /// One of its runs has succeeded.
+    pub succeeded: AtomicBool,
+}
+
+impl Serving {
+    /// Whether one of its runs has succeeded.
+    #[must_use]
+    pub fn has_succeeded(&self) -> bool {
+        self.succeeded.load(Ordering::Relaxed)
+    }
 }
 
 /// An event type that can be scheduled; it is served if `serving` is there.

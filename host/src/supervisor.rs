@@ -27,6 +27,7 @@ mod stopping;
 mod sweep;
 #[cfg(test)]
 mod tests;
+mod trial;
 mod unloading;
 mod verbs;
 mod view;

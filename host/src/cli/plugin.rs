@@ -266,7 +266,9 @@ fn decision(decision: &Value) -> String {
     if decision.is_null() {
         String::new()
     } else {
-        format!("{} by {} at {}", text(decision, "verdict"), text(decision, "by"), instant(decision, "at"))
+        let instead: String = text(decision, "serve").chars().take(12).collect();
+        let instead = if instead.is_empty() { instead } else { format!(": the build {instead} serves instead") };
+        format!("{} by {} at {}{instead}", text(decision, "verdict"), text(decision, "by"), instant(decision, "at"))
     }
 }
 

@@ -17,6 +17,7 @@ use sexton_core::decide::Guilt;
 use sexton_loader::seam::{Death, DeathKind, Ended, Farewell, Order, Report, Stamped};
 use sexton_plugin_api::wire::{CallRefusal, HostCall, JobEnd};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 /// Takes one report. What it says of runs that are not its generation's is passed over.
@@ -86,6 +87,9 @@ fn done(shared: &Shared, ended: Vec<Ended>) {
         if matches!(one.reply.end, JobEnd::Cancelled { .. }) && rows.runs.get(&number).is_some_and(stopped_first) {
             unstarted.push(number);
         } else if let Some(run) = rows.end(number) {
+            if one.reply.end == JobEnd::Succeeded {
+                run.serving.succeeded.store(true, Ordering::Relaxed);
+            }
             let end = settler::run_end(run, one);
             // Without a settler the slot stays filled, and the next start resolves it.
             let _ = shared.endings.send(Ending::Run(number, Box::new(end)));

@@ -6,7 +6,6 @@
 use super::args_check::{Changed, Check, PAGE};
 use super::keeper::Keeper;
 use super::offer::{self, HOST};
-use super::reconcile::Cause;
 use super::snapshot::AllComing;
 use super::state::{Attempt, Findings, Process};
 use crate::problem;
@@ -148,7 +147,7 @@ impl Keeper {
         }
         let findings = attempt.check.as_ref().map(|c| &c.findings).filter(|f| !f.refused.is_empty());
         if let Some(findings) = findings.filter(|_| !attempt.asker.force) {
-            let verb = if attempt.asker.cause == Cause::Rollback { "rollback" } else { "reload" };
+            let verb = if attempt.asker.cause.goes_back() { "rollback" } else { "reload" };
             let refusal = args_refused(&attempt.plugin, findings, verb);
             return self.refuse(number, attempt, refusal);
         }

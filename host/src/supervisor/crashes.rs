@@ -1,6 +1,6 @@
 //! What follows when the process of a serving generation dies: started again with more and more patience, and at last quarantined.
 //!
-//! Not the runs of it (the engine's) and not the post-mortem (the loader's). What must hold: a crash is counted against the digest, durably, so that
+//! Not the runs of it (the engine's), not the post-mortem (the loader's), not the way back from a new build (`trial`). What must hold: a crash is counted against the digest, durably, so that
 //! neither a restart of the host nor a reload of the same bytes forgets it; a changed file is a new chance.
 
 use super::keeper::Keeper;
@@ -42,7 +42,11 @@ impl Keeper {
         if count >= CRASHES_MAX {
             return self.quarantine(name, &digest, count, death);
         }
+        if self.sent_back(name, active, death) {
+            return;
+        }
         let Some(image) = &active.image else { return };
+        let Some(plugin) = self.plugins.get_mut(name) else { return };
         let patience = BACKOFF[count.saturating_sub(1).min(BACKOFF.len() - 1)];
         plugin.restart = Some(Restart { at: Instant::now() + patience, copy: image.copy.clone(), settings: active.settings.clone() });
         tracing::error!(
@@ -127,7 +131,7 @@ impl Keeper {
         for name in due {
             let Some(plugin) = self.plugins.get_mut(&name) else { continue };
             let (Some(mut restart), Some(path)) = (plugin.restart.take(), plugin.path.clone()) else { continue };
-            if plugin.active.is_some() || plugin.decision.as_ref().is_some_and(|d| d.verdict != Verdict::Rollback) {
+            if plugin.active.is_some() || plugin.kept_out() {
                 continue;
             }
             plugin.restarts += 1;

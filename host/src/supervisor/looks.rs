@@ -253,8 +253,8 @@ impl Keeper {
 
     /// Remembers why a file is refused, says so, and leaves everything else as it is.
     pub(super) fn reject(&mut self, path: &Path, refusal: Refusal, digest: Option<&str>, mut asker: Asker) {
-        // What is asked for by `rollback` is not the file.
-        let of_file = asker.cause != Cause::Rollback;
+        // An earlier build is not the file.
+        let of_file = !asker.cause.goes_back();
         let file = self.files.get(path);
         let said = asker.reply.is_none() && file.is_some_and(|f| f.rejection.as_ref() == Some(&refusal));
         if !said {

@@ -37,6 +37,7 @@ fn served_by(plugin: &str) -> Snapshot {
         run_time: None,
         output_max: 1 << 20,
         in_flight_max: 1,
+        succeeded: false.into(),
     });
     let known = KnownType {
         event_type: "acme.start".to_owned(),

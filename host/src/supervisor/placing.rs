@@ -4,7 +4,7 @@
 
 use super::arrival;
 use super::keeper::Keeper;
-use super::state::Asker;
+use super::state::{Asker, Plugin};
 use crate::plugin_settings;
 use crate::problem;
 use crate::registry::Placement;
@@ -13,7 +13,6 @@ use serde_json::json;
 use sexton_core::{Blame, Refusal};
 use sexton_loader::inspect;
 use sexton_loader::shown::shown;
-use sexton_store::rows::Verdict;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -49,7 +48,7 @@ impl Keeper {
         let active = plugin.and_then(|p| p.active.as_ref());
         let from = active.map(|a| a.serving.placement);
         let stays = from == Some(placement) && overwritten.changed_nothing();
-        let kept_out = active.is_none() && plugin.and_then(|p| p.decision.as_ref()).is_some_and(|d| d.verdict != Verdict::Rollback);
+        let kept_out = active.is_none() && plugin.is_some_and(Plugin::kept_out);
         self.audit(&asker.by, "plugin.place", name, json!({"placement_from": from, "placement": placement, "path": shown(&settings)}));
         if stays || kept_out {
             return self.answer_with_view(asker, name);

@@ -18,6 +18,7 @@ use sexton_loader::shown::shown;
 use sexton_plugin_api::wire::{ActionOffer, Batch, StandingEvent};
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// What a published generation serves.
 struct Published {
@@ -117,6 +118,7 @@ impl Keeper {
             output_max: usize::try_from(limits.output_bytes).unwrap_or(usize::MAX),
             // About twice the job threads.
             in_flight_max: 2 * limits.runs,
+            succeeded: AtomicBool::new(false),
         });
         // Before it may ask anything: who serves neither types nor actions is in no snapshot, and is answered all the same.
         self.ground.engine.introduce(&serving);
@@ -130,6 +132,7 @@ impl Keeper {
         plugin.restart = None;
         plugin.last_digest = Some(digest.clone());
         let old = plugin.active.replace(active);
+        plugin.begin_trial(asker.cause, &digest, old.as_ref());
         self.swap();
         let before: BTreeSet<String> = old.iter().flat_map(|o| o.types.iter().cloned()).collect();
         let detail = json!({
@@ -148,19 +151,19 @@ impl Keeper {
             tracing::warn!(plugin = name, refusal = %problem::from_store(&error), "where the generation runs is not remembered");
         }
         let verb = match (asker.cause, &old) {
-            (Cause::Rollback, _) => "plugin.rollback",
+            (Cause::Rollback | Cause::SentBack, _) => "plugin.rollback",
             (_, Some(_)) => "plugin.reload",
             (_, None) => "plugin.load",
         };
         tracing::info!(plugin = name, generation = number, digest, "serves");
         self.audit(&asker.by, verb, &name, detail);
-        if asker.cause == Cause::Rollback {
-            self.keep_rolled_back(&name, &asker.by);
+        if asker.cause.goes_back() {
+            self.keep_earlier(&name, asker.cause, &asker.by);
         }
         if let Some(old) = old {
             self.retire(&name, old);
         }
-        if let Some(path) = path.filter(|_| asker.cause != Cause::Rollback) {
+        if let Some(path) = path.filter(|_| !asker.cause.goes_back()) {
             self.clear_rejection(&path);
         }
         if name == HOST {

@@ -54,6 +54,15 @@ pub enum Cause {
     Restart,
     /// `plugin rollback`.
     Rollback,
+    /// The host itself, after a new build has died too often.
+    SentBack,
+}
+
+impl Cause {
+    /// What is opened is an earlier build, not what the directory shows.
+    pub fn goes_back(self) -> bool {
+        matches!(self, Self::Rollback | Self::SentBack)
+    }
 }
 
 /// What is known once a file was inspected.

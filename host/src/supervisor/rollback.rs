@@ -8,10 +8,9 @@ use super::looks::{Found, settings_of};
 use super::state::{Asker, Plugin};
 use super::sweep::{self, Spared};
 use crate::problem;
-use chrono::Utc;
 use sexton_core::{Blame, Refusal};
 use sexton_loader::inspect;
-use sexton_store::rows::{Actor, Decision, GenerationRow, Verdict};
+use sexton_store::rows::GenerationRow;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -86,18 +85,6 @@ impl Keeper {
         }
     }
 
-    /// It serves: from now on by decision.
-    pub(super) fn keep_rolled_back(&mut self, name: &str, by: &Actor) {
-        let Some(plugin) = self.plugins.get(name) else { return };
-        let shown = plugin.path.as_ref().and_then(|path| self.files.get(path)).and_then(|f| f.digest.clone());
-        let serve = plugin.active.as_ref().map(|a| a.serving.digest.clone());
-        // Of a file that could never be read nothing can be said but that it is not what serves.
-        let decision = Decision { verdict: Verdict::Rollback, digest: shown.unwrap_or_default(), by: by.clone(), at: Utc::now(), serve };
-        if let Err(refusal) = self.decide(name, Some(decision), by) {
-            tracing::error!(plugin = name, %refusal, "the rollback is not stored: it holds until the plugin's file changes or the host is restarted");
-        }
-    }
-
     /// The digests that decisions want to serve, by plugin.
     pub(super) fn rollbacks(&self) -> BTreeMap<String, String> {
         let of = |(name, plugin): (&String, &Plugin)| Some((name.clone(), plugin.rolled_back_to()?.to_owned()));
@@ -106,9 +93,14 @@ impl Keeper {
 }
 
 impl Plugin {
+    /// A decision wants nothing of it to serve.
+    pub(super) fn kept_out(&self) -> bool {
+        self.decision.as_ref().is_some_and(|d| d.serve.is_none())
+    }
+
     /// The digest that a decision wants to serve instead of what the directory shows.
     pub(super) fn rolled_back_to(&self) -> Option<&str> {
-        self.decision.as_ref().filter(|d| d.verdict == Verdict::Rollback).and_then(|d| d.serve.as_deref())
+        self.decision.as_ref().and_then(|d| d.serve.as_deref())
     }
 
     /// Removes copies that nobody will want.

@@ -122,6 +122,7 @@ mod tests {
             run_time: None,
             output_max: 1,
             in_flight_max: 1,
+            succeeded: false.into(),
         })
     }
 

@@ -8,6 +8,7 @@ use super::diff::Diff;
 use super::placing::Overwritten;
 use super::reconcile::Cause;
 use super::settle::{Fingerprint, Look, Settling};
+use super::trial::Trial;
 use super::{GenerationView, PluginView, UnloadMode};
 use crate::plugin_settings::PluginSettings;
 use crate::registry::{Placement, Serving};
@@ -219,6 +220,8 @@ pub struct Plugin {
     pub copies: VecDeque<PathBuf>,
     /// To be started again, after its process died.
     pub restart: Option<Restart>,
+    /// What serves has still to show that it is no worse than the build before.
+    pub trial: Option<Trial>,
     /// Deaths of its processes since the host started.
     pub crashes: u64,
     /// Starts after a death since the host started.

@@ -23,6 +23,7 @@ mod rollbacks;
 mod signatures;
 mod stored_args;
 mod tables;
+mod trials;
 mod unloads;
 
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -83,7 +83,7 @@ impl Keeper {
     }
 
     fn state(&self, name: &str, plugin: &Plugin, file: Option<&File>, opening: bool) -> PluginState {
-        let decided = plugin.decision.as_ref().filter(|d| plugin.active.is_none() && d.verdict != Verdict::Rollback).map(|d| d.verdict);
+        let decided = plugin.decision.as_ref().filter(|d| plugin.active.is_none() && d.serve.is_none()).map(|d| d.verdict);
         if plugin.active.is_some() {
             PluginState::Active
         } else if opening {

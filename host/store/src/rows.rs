@@ -103,7 +103,7 @@ pub struct Decision {
     pub by: Actor,
     /// When.
     pub at: DateTime<Utc>,
-    /// For `Rollback`: the digest to serve instead.
+    /// The digest to serve instead: of a `Rollback`, or of a `Quarantine` by which the host itself went back.
     pub serve: Option<String>,
 }
 

@@ -24,7 +24,20 @@ fn silent(placement: Placement) -> (Arc<Serving>, Receiver<Order>) {
     let (orders, kept) = channel();
     let (plugin, digest) = ("p1".into(), String::new());
     let (run_time, output_max, in_flight_max) = (None, 1 << 20, 1);
-    (Arc::new(Serving { plugin, generation: 1, digest, placement, orders, run_time, output_max, in_flight_max }), kept)
+    (
+        Arc::new(Serving {
+            plugin,
+            generation: 1,
+            digest,
+            placement,
+            orders,
+            run_time,
+            output_max,
+            in_flight_max,
+            succeeded: false.into(),
+        }),
+        kept,
+    )
 }
 
 /// Calls the action and gives up at once; answers its number.

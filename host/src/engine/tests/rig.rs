@@ -226,6 +226,7 @@ impl Generation {
             run_time: None,
             output_max: 1 << 20,
             in_flight_max,
+            succeeded: false.into(),
         });
         let seen = Arc::new((Mutex::new(Seen::default()), Condvar::new()));
         let worker = Worker { number, reports: rig.reports.clone(), seen: Arc::clone(&seen), asking: HashMap::new(), plan, act };

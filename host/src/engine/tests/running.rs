@@ -166,6 +166,7 @@ fn clone_of(serving: &crate::registry::Serving) -> crate::registry::Serving {
         run_time: serving.run_time,
         output_max: serving.output_max,
         in_flight_max: serving.in_flight_max,
+        succeeded: serving.has_succeeded().into(),
     }
 }
 

@@ -121,6 +121,7 @@ fn dead() -> Active {
         run_time: None,
         output_max: 0,
         in_flight_max: 1,
+        succeeded: false.into(),
     };
     let (types, actions, standing) = (Vec::new(), Vec::new(), Vec::new());
     Active { serving: Arc::new(serving), types, actions, standing, settings: attempt.settings, image: None, process: attempt.process }
