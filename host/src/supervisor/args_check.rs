@@ -3,10 +3,10 @@
 //! It reads no store and sends nothing: pages and answers are arguments. What must hold: what is stored is never rewritten, and no more questions
 //! are open at a time than the build can be asked.
 
-use super::state::Findings;
 use crate::engine::schema;
 use crate::problem;
 use crate::registry::{Coming, Snapshot};
+use serde::Serialize;
 use serde_json::value::RawValue;
 use sexton_core::{EventId, TypeId};
 use sexton_loader::seam::Order;
@@ -32,6 +32,29 @@ pub struct Changed {
     pub coming: Arc<Coming>,
     /// Standing events of these keys are declared anew: what is stored of them is replaced.
     pub declared: BTreeSet<String>,
+}
+
+/// What a check of stored arguments found.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Findings {
+    /// Events looked at.
+    pub checked: u64,
+    /// Those whose arguments the new build does not accept.
+    #[serde(skip)]
+    pub refused: Vec<EventId>,
+    /// The first of them.
+    pub named: Vec<RefusedArgs>,
+}
+
+/// Arguments that a build does not accept.
+#[derive(Clone, Debug, Serialize)]
+pub struct RefusedArgs {
+    /// Of which event.
+    pub event: EventId,
+    /// Its type.
+    pub event_type: String,
+    /// Why, for people.
+    pub why: String,
 }
 
 /// Arguments that do not fit the schema as they are stored.
@@ -135,7 +158,7 @@ impl Check {
         let Some(why) = why else { return };
         self.findings.refused.push(event);
         if self.findings.named.len() < NAMED_MAX {
-            self.findings.named.push(super::state::RefusedArgs { event, event_type: changed.event_type.clone(), why });
+            self.findings.named.push(RefusedArgs { event, event_type: changed.event_type.clone(), why });
         }
     }
 

@@ -3,11 +3,12 @@
 //! Not the judgement of one argument (`args_check`). What must hold: from the beginning of a check to the swap, new events fit both schemas; a page,
 //! some questions, and the thread is free again; whatever fails leaves what serves serving.
 
+use super::args_check::Findings;
 use super::args_check::{Changed, Check, PAGE};
 use super::keeper::Keeper;
+use super::lives::{Attempt, Process};
 use super::offer::{self, HOST};
 use super::snapshot::AllComing;
-use super::state::{Attempt, Findings, Process};
 use crate::problem;
 use crate::registry::Coming;
 use sexton_core::{Blame, Refusal};

@@ -5,8 +5,8 @@
 
 use super::diff::is_inquiry;
 use super::keeper::Keeper;
+use super::lives::{Active, Attempt, Retiring, farewell_words};
 use super::offer::HOST;
-use super::state::{Active, Attempt, Retiring, farewell_words, names};
 use super::{GenerationView, sweep};
 use crate::problem;
 use chrono::Utc;
@@ -296,4 +296,9 @@ impl Keeper {
 
 fn left_behind(why: &str) -> Farewell {
     Farewell { memory: Memory::Lingering { why: why.to_owned() }, unload: None, death: None }
+}
+
+/// The names of a set, for a sentence.
+fn names(set: &BTreeSet<String>) -> String {
+    set.iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ")
 }

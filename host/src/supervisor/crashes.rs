@@ -3,10 +3,12 @@
 //! Not the runs of it (the engine's), not the post-mortem (the loader's), not the way back from a new build (`trial`). What must hold: a crash is counted against the digest, durably, so that
 //! neither a restart of the host nor a reload of the same bytes forgets it; a changed file is a new chance.
 
+use super::asked::Asker;
 use super::keeper::Keeper;
+use super::lives::{Active, Attempt};
 use super::looks::Found;
 use super::reconcile::Cause;
-use super::state::{Active, Asker, Attempt, Restart};
+use super::state::Restart;
 use crate::problem;
 use chrono::{TimeDelta, Utc};
 use serde_json::json;

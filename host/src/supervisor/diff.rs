@@ -3,11 +3,13 @@
 //! Nothing of what serves is touched, and no turn is taken from anybody. What must hold: whoever asks is answered once, and nothing stays of the
 //! build, neither its process nor its copy.
 
+use super::args_check::{Findings, RefusedArgs};
 use super::arrival;
+use super::asked::Asker;
 use super::keeper::Keeper;
+use super::lives::{Attempt, Image};
 use super::looks::{Found, settings_of};
 use super::schema_words;
-use super::state::{Asker, Attempt, Findings, Image, RefusedArgs};
 use crate::problem;
 use serde::Serialize;
 use sexton_core::{Blame, Refusal};

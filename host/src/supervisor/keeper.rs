@@ -3,9 +3,11 @@
 //! It never waits for a plugin: what takes time is an entry in a table with a deadline. What must hold: nobody else changes these tables,
 //! and views are published before anybody is answered.
 
+use super::asked::{Answer, Asker, Message, Verb};
+use super::lives::{Attempt, Retiring};
 use super::offer::HOST;
 use super::snapshot::{self, Served};
-use super::state::{Answer, Asker, Attempt, File, Limits, Message, Phase, Plugin, Retiring, Unloading, Verb};
+use super::state::{File, Limits, Phase, Plugin, Unloading};
 use super::{Ground, Shared, sweep};
 use crate::problem;
 use crate::watcher::Doorbell;

@@ -2,11 +2,12 @@
 //!
 //! The questions are answered by `reconcile`; here they are asked and acted upon. What must hold: a look that fails changes nothing.
 
+use super::asked::Asker;
 use super::keeper::Keeper;
 use super::listing;
 use super::reconcile::{self, Case, Cause, FileStep, Presence, Step};
 use super::settle::{Fingerprint, Look, SETTLE, Settling};
-use super::state::{Asker, File, Plugin};
+use super::state::{File, Plugin};
 use super::{sweep, verbs};
 use crate::plugin_settings::{self, PluginSettings};
 use crate::problem;

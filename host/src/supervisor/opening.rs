@@ -3,11 +3,13 @@
 //! Not the inspection before it, nor the publishing after. What must hold: no code of a plugin runs in the host's process before a runner has
 //! shown that it can be opened and loaded; where no runner can be had, the plugin is refused.
 
+use super::asked::Asker;
 use super::checking::died_while_checked;
 use super::keeper::Keeper;
+use super::lives::{Attempt, Image, Process};
 use super::looks::Found;
 use super::offer::HOST;
-use super::state::{Asker, Attempt, Image, Phase, Process};
+use super::state::Phase;
 use crate::builtin;
 use crate::plugin_settings::PluginSettings;
 use crate::problem;
@@ -187,7 +189,7 @@ impl Keeper {
             Some(death) if attempt.is_checking() => died_while_checked(&attempt, death),
             Some(death) => problem::from_rejection(&Rejection::died_while_loading(name, death)),
             None => Refusal::new("PLG015", Blame::Plugin, format!("plugin `{name}` ended before its `load` answered"))
-                .found(super::state::farewell_words(farewell)),
+                .found(super::lives::farewell_words(farewell)),
         };
         self.fail(attempt, refusal);
     }

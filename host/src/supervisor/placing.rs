@@ -3,8 +3,9 @@
 //! Not the text of the file (`plugin_settings`). What must hold: the file is whole at every instant, and after a refusal it is what it was.
 
 use super::arrival;
+use super::asked::Asker;
 use super::keeper::Keeper;
-use super::state::{Asker, Plugin};
+use super::state::Plugin;
 use crate::plugin_settings;
 use crate::problem;
 use crate::registry::Placement;

@@ -5,9 +5,9 @@
 
 use super::checking::changed_types;
 use super::keeper::Keeper;
+use super::lives::{Active, Attempt};
 use super::offer::{self, HOST};
 use super::reconcile::Cause;
-use super::state::{Active, Attempt};
 use crate::problem;
 use crate::registry::Serving;
 use chrono::Utc;

@@ -3,9 +3,10 @@
 //! Not the transaction itself: it is a reload like any other. What must hold: the decision is stored once the build serves, not before, and holds as
 //! long as the directory shows the digest that it was made against.
 
+use super::asked::Asker;
 use super::keeper::Keeper;
 use super::looks::{Found, settings_of};
-use super::state::{Asker, Plugin};
+use super::state::Plugin;
 use super::sweep::{self, Spared};
 use crate::problem;
 use sexton_core::{Blame, Refusal};

@@ -3,9 +3,11 @@
 //! Not the quarantine of a build that was good once, nor the verb `rollback`. What must hold: the decision is stored once the earlier build
 //! serves, not before; should that not come to serve, the new one is started again like any other; nobody is sent back twice for one change.
 
+use super::asked::Asker;
 use super::keeper::Keeper;
+use super::lives::Active;
 use super::reconcile::Cause;
-use super::state::{Active, Asker, Plugin, Restart};
+use super::state::{Plugin, Restart};
 use super::sweep;
 use chrono::Utc;
 use serde_json::json;

@@ -3,8 +3,10 @@
 //! Not what follows a deleted file (`closing`). What must hold: an unload that is not done has changed nothing: the types are served again
 //! and no decision stands.
 
+use super::asked::Asker;
 use super::keeper::Keeper;
-use super::state::{Asker, Retiring, Stage, Unloading};
+use super::lives::Retiring;
+use super::state::{Stage, Unloading};
 use super::{UnloadMode, verbs};
 use crate::registry::Placement;
 use chrono::Utc;

@@ -4,11 +4,11 @@
 //! and is refused with the reason if it waits too long.
 
 use super::arrival;
+use super::asked::{Asker, Verb, What};
 use super::keeper::Keeper;
 use super::listing;
 use super::looks::{settings_of, stem};
 use super::reconcile::Cause;
-use super::state::{Asker, Verb, What};
 use crate::problem;
 use sexton_core::{Blame, Refusal};
 use sexton_loader::shown::shown;

@@ -5,9 +5,10 @@
 
 use super::diff::is_inquiry;
 use super::keeper::Keeper;
+use super::lives::Retiring;
 use super::looks::stem;
 use super::offer::HOST;
-use super::state::{File, Plugin, Retiring};
+use super::state::{File, Plugin};
 use super::{GenerationView, PluginState, PluginView};
 use crate::registry::Placement;
 use chrono::Utc;

@@ -3,7 +3,7 @@
 use super::*;
 use crate::plugin_settings::PluginSettings;
 use crate::registry::Serving;
-use crate::supervisor::state::{Active, Attempt, Process, Retiring};
+use crate::supervisor::lives::{Active, Attempt, Process, Retiring};
 use sexton_loader::seam::{Death, DeathKind, Farewell, Memory, Order, Report};
 use sexton_store::rows::Decision;
 use std::sync::mpsc::Receiver;
