@@ -170,16 +170,14 @@ fn due_again_after_a_crash(rig: &Rig, number: i64, id: sexton_core::EventId, bes
     let generation = Generation::new(rig, number, 8, |_| Does::Deaf);
     rig.serve(&[("a.a", Some(&generation.serving))]);
     let more = beside.then(|| rig.schedule(event("a.a", once(in_ms(0)))));
-    let of = |rig: &Rig, id| rig.engine.in_flight().into_iter().find(|r| r.occurrence.event == id);
     until("all have started", || {
         let rows = rig.engine.shared.table.rows();
         rows.under_way().filter(|(_, r)| r.phase == crate::engine::table::Phase::Entered).count() == if beside { 2 } else { 1 }
     });
-    let occurrence = of(rig, id).unwrap().occurrence;
-    let run = generation.ran().into_iter().find(|r| r.occurrence == occurrence.to_string()).unwrap().run;
+    let run = rig.engine.shared.table.rows().under_way().find(|(_, r)| r.occurrence.id.event == id).map(|(number, _)| number);
     let before = rig.outcomes(id).len();
     rig.serve(&[("a.a", None)]);
-    let death = Death { kind: DeathKind::Signal, cause: "signal 11".into(), run: named.then_some(run) };
+    let death = Death { kind: DeathKind::Signal, cause: "signal 11".into(), run: run.filter(|_| named) };
     generation.report(Report::Gone(Farewell { memory: Memory::Unmapped, unload: None, death: Some(death) }));
     until("it is settled", || rig.outcomes(id).len() > before && rig.engine.in_flight().is_empty());
     if let Some(more) = more {
