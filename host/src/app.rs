@@ -46,6 +46,9 @@ const LAST_ANSWERS: Duration = Duration::from_secs(2);
 /// Whatever keeps it from starting.
 pub fn serve(config: &Config) -> Result<(), Refusal> {
     let log = Log::start(config)?;
+    if !sexton_core::schedule::zone::set_system_dir(config.zoneinfo.clone()) {
+        tracing::warn!("the zone data was looked for before `zoneinfo` was said: it is the machine's");
+    }
     let ended = serve_logged(config, &log);
     if !log.finish() && ended.is_err() {
         // Whoever should read the refusal reads nothing: to say it would be to hang.

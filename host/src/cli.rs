@@ -4,11 +4,14 @@
 //! 4 refused by the host.
 
 pub mod action;
+pub mod backfill;
+pub mod calendar;
 pub mod config_command;
 pub mod connect;
 pub mod doctor;
 pub mod event;
 pub mod event_type;
+pub mod import;
 pub mod input;
 pub mod offline;
 pub mod plugin;
@@ -68,6 +71,9 @@ pub enum Command {
     /// Try schedules without a host
     #[command(subcommand)]
     Schedule(schedule::Schedule),
+    /// Name days and hours that schedules leave out or keep to
+    #[command(subcommand)]
+    Calendar(calendar::Calendar),
     /// List and call the actions of plugins
     #[command(subcommand)]
     Action(action::Action),
@@ -128,7 +134,7 @@ impl Failure {
 /// The exit code of what a host refused: 2 if the input itself is wrong, 4 if the host's state or a library stands against it.
 fn refused_by_host(refusal: &Refusal) -> u8 {
     match (refusal.code.as_str(), refusal.blame) {
-        ("INP008" | "INP010" | "INP021", _) => 4,
+        ("INP008" | "INP010" | "INP021" | "INP027", _) => 4,
         (code, _) if code.starts_with("PLG") => 4,
         (_, Blame::Input) => 2,
         (_, Blame::Bug) => 1,
@@ -193,6 +199,7 @@ fn run(cli: Cli) -> Done {
         Command::Event(event) => event.run(&door),
         Command::Run(run) => run.run(&door),
         Command::Schedule(schedule) => schedule.run(&door),
+        Command::Calendar(calendar) => calendar.run(&door),
         Command::Action(action) => action.run(&door),
         Command::Audit(audit) => audit.run(&door),
         Command::Bench(bench) => bench.run(),

@@ -89,6 +89,8 @@ pub struct Config {
     pub connections_max: usize,
     /// What is asked of the signatures of plugins.
     pub signatures: Signatures,
+    /// The system's zone data.
+    pub zoneinfo: PathBuf,
     /// Every key with its value and origin, for `config show`.
     pub settings: BTreeMap<&'static str, Setting>,
 }
@@ -137,6 +139,7 @@ impl Config {
             body_max: number("body_max", of("body_max"), 1_024..=1_073_741_824)?,
             connections_max: number("connections_max", of("connections_max"), 1..=65_536)?,
             signatures: Signatures { policy: signatures(of("signatures"))?, keys: path_of("signature_keys", of("signature_keys"))? },
+            zoneinfo: path_of("zoneinfo", of("zoneinfo"))?,
             settings,
         })
     }

@@ -5,6 +5,7 @@
 
 pub mod act;
 pub mod ahead;
+pub mod almanac;
 pub mod alter;
 pub mod calls;
 pub mod claimer;
@@ -13,6 +14,7 @@ pub mod duty;
 pub mod executor;
 pub mod inbound;
 pub mod intake;
+pub mod late;
 pub mod limits;
 pub mod observe;
 pub mod overruns;
@@ -28,6 +30,7 @@ pub mod table;
 mod tests;
 pub mod wake;
 
+use crate::engine::almanac::Backfill;
 use crate::engine::observe::HostEvent;
 use crate::engine::run_logs::Going;
 use crate::engine::scheduler::{Message, Scheduler};
@@ -39,6 +42,7 @@ use chrono::{DateTime, Utc};
 use parking_lot::Mutex;
 use serde::Serialize;
 use serde_json::Value;
+use sexton_core::calendar::{Calendar, Calendars};
 use sexton_core::{Blame, Event, EventId, NewEvent, OccurrenceId, Refusal};
 use sexton_loader::flight::{FlightFile, Left};
 use sexton_loader::seam::{LogLine, Order, Stamped};
@@ -145,8 +149,10 @@ impl Engine {
         let (calls, asked) = mpsc::channel();
         let (errands, sent_for) = mpsc::channel();
         let (begun, begins) = mpsc::channel();
+        let (pages, turned) = mpsc::channel();
         let door = Door { inbox, bell: wake.bell() };
-        let shared = Arc::new(Shared::new(Parts { store, lease, registry, flight, door: door.clone(), endings, calls, begun }));
+        let shared = Arc::new(Shared::new(Parts { store, lease, registry, flight, door: door.clone(), endings, calls, begun, pages }));
+        shared.read_calendars()?;
         let health = &shared.health;
 
         let (own, asked) = (Arc::clone(&shared), Arc::new(Mutex::new(asked)));
@@ -157,12 +163,14 @@ impl Engine {
         let scheduler = duty::spawn("scheduler", health, move || Scheduler::new(own, messages, wake, errands).run())?;
         let own = Arc::clone(&shared);
         let overruns = duty::spawn("overruns", health, move || overruns::run(&own, &begins))?;
+        let own = Arc::clone(&shared);
+        let almanac = duty::spawn("almanac", health, move || almanac::run(&own, &turned))?;
         let mut calls = Vec::new();
         for _ in 0..calls::THREADS {
             let (own, asked) = (Arc::clone(&shared), Arc::clone(&asked));
             calls.push(duty::spawn("calls", health, move || calls::run(&own, &asked))?);
         }
-        let duties = Duties { scheduler, claimer, settler, overruns, calls, asked };
+        let duties = Duties { scheduler, claimer, settler, overruns, almanac, calls, asked };
         Ok(Self { shared, duties: Arc::new(Mutex::new(Some(duties))) })
     }
 
@@ -180,11 +188,45 @@ impl Engine {
         let (mut accepted, mut intentions) = (Vec::with_capacity(events.len()), Vec::with_capacity(events.len()));
         let (admitted, _judged_by) = intake::admit(&self.shared, events, lines)?;
         for intake::Admitted { intention, unresolved, notes } in admitted {
-            accepted.push(Accepted { id: intention.id, next_run_at: intention.first, unresolved, notes });
+            let next_run_at = intention.first.map(|at| intention.wish.schedule.due_at(intention.id, at));
+            accepted.push(Accepted { id: intention.id, next_run_at, unresolved, notes });
             intentions.push(intention);
         }
         calls::store(&self.shared, &intentions, by)?;
         Ok(accepted)
+    }
+
+    /// The named calendars of this moment.
+    #[must_use]
+    pub fn calendars(&self) -> Arc<Calendars> {
+        self.shared.calendars()
+    }
+
+    /// Stores a calendar, plans again the events that name it, and answers how many of them moved.
+    pub fn set_calendar(&self, name: &str, calendar: &Calendar, by: &Actor) -> Result<i64, Refusal> {
+        almanac::set_calendar(&self.shared, name, calendar, by)
+    }
+
+    /// Forgets a calendar that no open event names; answers whether it was there.
+    pub fn remove_calendar(&self, name: &str, by: &Actor) -> Result<bool, Refusal> {
+        almanac::remove_calendar(&self.shared, name, by)
+    }
+
+    /// Stores an occurrence for each instant of an event's schedule in `[from, to]`, or only finds them.
+    pub fn backfill(&self, id: EventId, range: (DateTime<Utc>, DateTime<Utc>), dry_run: bool, by: &Actor) -> Result<Backfill, Refusal> {
+        almanac::backfill(&self.shared, id, range, dry_run, by)
+    }
+
+    /// How often the clock was set since the start.
+    #[must_use]
+    pub fn clock_steps(&self) -> u64 {
+        self.shared.almanac.clock_steps.load(Ordering::Relaxed)
+    }
+
+    /// Looks at the zone data now, instead of soon.
+    pub fn look_at_zones(&self) {
+        // A thread that has stopped was said when it did.
+        let _ = self.shared.pages.send(almanac::Page::Look);
     }
 
     /// Validates a standing event of a batch against the compiled schema of its type, settles its schedule and gives it an id, so that it

@@ -6,6 +6,7 @@
 pub mod actions;
 pub mod answer;
 pub mod asked;
+pub mod calendars;
 pub mod door;
 pub mod event_view;
 pub mod events;
@@ -107,7 +108,10 @@ pub fn router(rooms: Shared) -> Router {
         .route("/event-types/{event_type}/release", post(types::release))
         .route("/events", get(events::list).post(events::schedule))
         .route("/events/{id}", get(events::show).merge(patch(events::edit)))
+        .route("/events/{id}/backfill", post(events::backfill))
         .route("/events/{id}/{verb}", post(events::verb))
+        .route("/calendars", get(calendars::list))
+        .route("/calendars/{name}", get(calendars::show).put(calendars::set).delete(calendars::remove))
         .route("/runs", get(runs::list))
         .route("/runs/{occurrence}", get(runs::show))
         .route("/runs/{occurrence}/logs", get(run_logs::show))
@@ -115,7 +119,8 @@ pub fn router(rooms: Shared) -> Router {
         .route("/in-flight", get(runs::in_flight))
         .route("/actions", get(actions::list))
         .route("/actions/{uid}/run", post(actions::run))
-        .route("/schedule/preview", post(actions::preview));
+        .route("/schedule/preview", post(actions::preview))
+        .route("/schedule/explain", post(actions::explain));
     Router::new()
         .route("/healthz", get(status::healthz))
         .route("/readyz", get(status::readyz))
@@ -138,7 +143,7 @@ pub async fn serve(door: door::Door, rooms: Shared, stop: impl Future<Output = (
 async fn nothing_there(method: axum::http::Method, uri: Uri) -> answer::No {
     answer::No(
         Refusal::new("INP019", Blame::Input, format!("there is no {method} {}", uri.path()))
-            .remedy("the addresses are under /api/v1: status plugins event-types events runs in-flight actions audit schedule/preview"),
+            .remedy("the addresses are under /api/v1: status plugins event-types events calendars runs in-flight actions audit schedule"),
     )
 }
 

@@ -4,6 +4,8 @@
 
 use chrono::{DateTime, FixedOffset, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
+use sexton_core::calendar::Calendars;
+use sexton_core::schedule::Rule;
 use sexton_core::{Blame, Refusal, Schedule};
 
 /// Instants shown when nobody says.
@@ -38,22 +40,28 @@ pub struct Preview {
 ///
 /// # Errors
 /// What `Schedule::settle` refuses; `INP015` for too many.
-pub fn of_json(question: &Question, now: DateTime<Utc>) -> Result<Preview, Refusal> {
-    preview(question.schedule.clone(), question.after.unwrap_or(now), question.n.unwrap_or(SHOWN))
+pub fn of_json(question: &Question, calendars: &Calendars, now: DateTime<Utc>) -> Result<Preview, Refusal> {
+    preview(question.schedule.clone(), calendars, question.after.unwrap_or(now), question.n.unwrap_or(SHOWN))
 }
 
 /// The next `n` instants after `after`.
 ///
 /// # Errors
 /// As [`of_json`].
-pub fn preview(schedule: Schedule, after: DateTime<Utc>, n: usize) -> Result<Preview, Refusal> {
+pub fn preview(schedule: Schedule, calendars: &Calendars, after: DateTime<Utc>, n: usize) -> Result<Preview, Refusal> {
     if !(1..=SHOWN_MAX).contains(&n) {
         return Err(Refusal::new("INP015", Blame::Input, format!("{n} instants are not shown")).expected(format!("1 to {SHOWN_MAX}")));
     }
-    let schedule = schedule.settle(after)?;
-    let instants = schedule.upcoming(after, n)?;
+    let schedule = schedule.settle(after, calendars)?;
+    let instants = schedule.plan(calendars)?.upcoming(after, n)?;
     let on_clock: Result<Vec<_>, _> = instants.iter().map(|at| schedule.on_its_clock(*at)).collect();
-    let mut notes = notes(&schedule, after, &instants)?;
+    let mut notes = match instants.last() {
+        Some(last) => schedule.notes(calendars, after, *last)?,
+        None => Vec::new(),
+    };
+    if matches!(schedule.rule, Rule::Once { when } if when <= after) {
+        notes.push("the time is in the past: an event with it runs at once".to_owned());
+    }
     if instants.len() < n {
         notes.push(match instants.len() {
             0 => "it has no further instant".to_owned(),
@@ -63,30 +71,16 @@ pub fn preview(schedule: Schedule, after: DateTime<Utc>, n: usize) -> Result<Pre
     Ok(Preview { next: on_clock?.into_iter().map(written).collect(), notes })
 }
 
-fn written(at: DateTime<FixedOffset>) -> String {
-    at.to_rfc3339_opts(SecondsFormat::AutoSi, false)
+/// The schedule in words, once it is sure that it holds.
+///
+/// # Errors
+/// What `Schedule::settle` refuses.
+pub fn explain(schedule: Schedule, calendars: &Calendars, now: DateTime<Utc>) -> Result<String, Refusal> {
+    schedule.settle(now, calendars)?.describe()
 }
 
-fn notes(schedule: &Schedule, after: DateTime<Utc>, instants: &[DateTime<Utc>]) -> Result<Vec<String>, Refusal> {
-    let mut notes = Vec::new();
-    if let Schedule::After { .. } = schedule {
-        notes.push("counted as if each run took no time".to_owned());
-    }
-    if let Schedule::Once { when } = schedule
-        && *when <= after
-    {
-        notes.push("the time is in the past: an event with it runs at once".to_owned());
-    }
-    let Some(last) = instants.last() else { return Ok(notes) };
-    let mut from = after;
-    while let Some((when, before, later)) = schedule.clock_change(from, *last)? {
-        let way = if later > before { "forward" } else { "back" };
-        let zone = |seconds: i32| FixedOffset::east_opt(seconds).map_or_else(String::new, |o| o.to_string());
-        let local = schedule.on_its_clock(when)?.format("%Y-%m-%d %H:%M");
-        notes.push(format!("the clocks go {way} at {local}, from {} to {}", zone(before), zone(later)));
-        from = when;
-    }
-    Ok(notes)
+fn written(at: DateTime<FixedOffset>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::AutoSi, false)
 }
 
 #[cfg(test)]
@@ -95,14 +89,17 @@ mod tests {
 
     fn ask(json: &str, after: &str, n: usize) -> Result<Preview, Refusal> {
         let schedule = Schedule::from_json(&serde_json::from_str(json).expect("JSON"))?;
-        preview(schedule, after.parse().expect("a time"), n)
+        preview(schedule, &Calendars::default(), after.parse().expect("a time"), n)
     }
 
     #[test]
     fn offsets_and_clock_changes_are_shown() {
         let shown = ask(r#"{"cron": "30 2 * * *", "tz": "Europe/Paris"}"#, "2026-03-27T12:00:00Z", 3).expect("good");
         assert_eq!(shown.next, ["2026-03-28T02:30:00+01:00", "2026-03-29T03:00:00+02:00", "2026-03-30T02:30:00+02:00"]);
-        assert_eq!(shown.notes, ["the clocks go forward at 2026-03-29 03:00, from +01:00 to +02:00"]);
+        assert_eq!(
+            shown.notes,
+            ["the clocks go forward at 2026-03-29 03:00, from +01:00 to +02:00: a time that they jump over is shifted to it"]
+        );
     }
 
     #[test]

@@ -3,10 +3,17 @@
 //! Not a writer: the store calls it inside its settlement transaction, with the rows as they are then. What must hold: every
 //! occurrence that leaves the due order has a run or is counted as skipped.
 
+pub mod late;
+mod skips;
+
+pub use skips::{Absence, SkipReason, Skips};
+
+use crate::calendar::Calendars;
 use crate::event::{Cause, EventState, NewEvent};
+use crate::ids::EventId;
 use crate::refusal::Refusal;
 use crate::run::{Outcome, RetryPolicy, scatter};
-use crate::schedule::{Schedule, instant};
+use crate::schedule::{Misfire, Plan, Rule, instant};
 use chrono::{DateTime, TimeDelta, Utc};
 use std::time::Duration;
 
@@ -24,6 +31,9 @@ const CULPRIT_WAITS_MS: [u64; 4] = [100, 400, 1_600, 5_000];
 
 /// No more than this is counted as skipped at once: thirty years of a second's rhythm.
 pub const SKIPPED_MAX: i64 = 1_000_000_000;
+
+/// No more than so many instants are asked for their jitter when a run has ended; a rhythm that gives more within its jitter is skipped ahead.
+const JITTERED_MAX: usize = 1_000;
 
 /// What a job said, or what became of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +73,8 @@ pub enum Guilt {
 /// The occurrence as it stands in the settlement transaction, and its event's state then.
 #[derive(Clone, Debug)]
 pub struct Standing<'a> {
+    /// Which event: the jitter of its occurrences depends on it.
+    pub event: EventId,
     /// What the caller wrote: schedule, retry policy.
     pub wish: &'a NewEvent,
     /// The event's state now; it may have been paused or cancelled while the run went on.
@@ -73,6 +85,12 @@ pub struct Standing<'a> {
     pub by_schedule: bool,
     /// The instant the schedule meant.
     pub scheduled_for: DateTime<Utc>,
+    /// The instants of the schedule up to this one are accounted for, if that is further than `scheduled_for`.
+    pub counted_to: Option<DateTime<Utc>>,
+    /// Occurrences of the schedule that ended before this one.
+    pub given: i64,
+    /// The named calendars there are.
+    pub calendars: &'a Calendars,
     /// The attempt that ended.
     pub attempt: u32,
     /// Interruptions before this end.
@@ -82,6 +100,8 @@ pub struct Standing<'a> {
     /// Other rows of the event still to run, of any cause, the schedule's own included; this one and dead letters excluded.
     /// Zero at the end of a run-now therefore means that the schedule has nothing left either.
     pub others_left: i64,
+    /// When the attempt began.
+    pub started_at: DateTime<Utc>,
     /// When the run ended, as far as it is not after the settlement: a retry's delay and `After` count from it.
     pub finished_at: DateTime<Utc>,
     /// A number in `0..=u32::MAX` from the occurrence id, for jitter that is the same on every host.
@@ -120,8 +140,8 @@ pub struct Consequence {
     pub row: Row,
     /// The schedule's next occurrence, to be inserted. Only if `by_schedule`, once the row is gone or dead.
     pub successor: Option<DateTime<Utc>>,
-    /// Instants of the schedule between this one and the successor that nobody will run (overlap or downtime).
-    pub skipped: i64,
+    /// Instants of the schedule between this one and the successor that nobody will run.
+    pub skips: Skips,
     /// The event's new state, if it changes.
     pub state: Option<EventState>,
 }
@@ -132,21 +152,66 @@ pub struct Consequence {
 pub fn after_run(s: &Standing<'_>, end: &End, now: DateTime<Utc>) -> Result<Consequence, Refusal> {
     let outcome = outcome_of(end);
     if s.state == EventState::Cancelled {
-        return Ok(Consequence { outcome, row: Row::Gone, successor: None, skipped: 0, state: None });
+        return Ok(Consequence { outcome, row: Row::Gone, successor: None, skips: Skips::default(), state: None });
     }
     let row = row_after(s, end, now);
-    let unchanged = Consequence { outcome, row, successor: None, skipped: 0, state: None };
+    let unchanged = Consequence { outcome, row, successor: None, skips: Skips::default(), state: None };
     if matches!(unchanged.row, Row::Again { .. }) {
         return Ok(unchanged);
     }
     let goes_on = matches!(s.state, EventState::Scheduled | EventState::Paused);
     if s.by_schedule && goes_on && s.wish.schedule.recurs() {
-        let from = if matches!(s.wish.schedule, Schedule::After { .. }) { completion(s, now) } else { now };
-        let plan = replan(&s.wish.schedule, s.scheduled_for, from)?;
-        let state = if plan.next.is_none() { state_at_the_end(s, &unchanged.row) } else { None };
-        return Ok(Consequence { successor: plan.next, skipped: plan.skipped, state, ..unchanged });
+        let plan = s.wish.schedule.plan(s.calendars)?;
+        let (successor, skips) = successor(s, &plan, now)?;
+        let state = if successor.is_none() { state_at_the_end(s, &unchanged.row) } else { None };
+        return Ok(Consequence { successor, skips, state, ..unchanged });
     }
     Ok(Consequence { state: state_at_the_end(s, &unchanged.row), ..unchanged })
+}
+
+/// The next instant that the schedule gives after this occurrence, and what was passed over on the way to it.
+fn successor(s: &Standing<'_>, plan: &Plan<'_>, now: DateTime<Utc>) -> Result<(Option<DateTime<Utc>>, Skips), Refusal> {
+    if s.wish.schedule.terms.max_runs.is_some_and(|most| s.given.saturating_add(1) >= i64::from(most)) {
+        return Ok((None, Skips::default()));
+    }
+    if let Rule::After { .. } = s.wish.schedule.rule {
+        return Ok((plan.next_after(completion(s, now))?, Skips::default()));
+    }
+    let after = s.counted_to.map_or(s.scheduled_for, |to| to.max(s.scheduled_for));
+    // What was missed before the first attempt began was not held up by it.
+    let began = if s.attempt == 1 { s.started_at.clamp(after, now.max(after)) } else { after };
+    if s.wish.schedule.terms.misfire == Misfire::All
+        && let Some(next) = plan.next_within(after, began)?
+    {
+        return Ok((Some(next), Skips::default()));
+    }
+    // A clock set back must not repeat what was run.
+    let from = now.max(after);
+    let next = match not_due_yet(s, plan, after, from)? {
+        Some(next) => Some(next),
+        None => plan.next_after(from)?,
+    };
+    // Up to `from`, or to just before what of it is to come by its jitter.
+    let passed = next.and_then(|next| next.checked_sub_signed(TimeDelta::microseconds(1))).map_or(from, |before| before.min(from));
+    let began = began.min(passed);
+    let mut skips = Skips::of(SkipReason::Late, plan.count(after, began, SKIPPED_MAX)?);
+    skips.add(SkipReason::Overlap, plan.count(began, passed, SKIPPED_MAX)?);
+    Ok((next, skips))
+}
+
+/// The first instant after `after`, up to `now`, that its jitter makes due later than `now`: nothing overlapped it.
+fn not_due_yet(s: &Standing<'_>, plan: &Plan<'_>, after: DateTime<Utc>, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, Refusal> {
+    let schedule = &s.wish.schedule;
+    let Some(jitter) = schedule.terms.jitter.and_then(|jitter| TimeDelta::from_std(jitter).ok()) else { return Ok(None) };
+    let mut last = now.checked_sub_signed(jitter).map_or(after, |earliest| earliest.max(after));
+    for _ in 0..JITTERED_MAX {
+        match plan.next_within(last, now)? {
+            Some(next) if schedule.due_at(s.event, next) > now => return Ok(Some(next)),
+            Some(next) => last = next,
+            None => return Ok(None),
+        }
+    }
+    Ok(None)
 }
 
 /// What follows when [`after_run`] was refused by the schedule, or when there is no schedule that can be read: the row and the outcome as
@@ -155,7 +220,7 @@ pub fn after_run(s: &Standing<'_>, end: &End, now: DateTime<Utc>) -> Result<Cons
 pub fn without_successor(s: &Standing<'_>, end: &End, now: DateTime<Utc>) -> Consequence {
     let row = if s.state == EventState::Cancelled { Row::Gone } else { row_after(s, end, now) };
     let is_open = matches!(s.state, EventState::Scheduled | EventState::Paused);
-    Consequence { outcome: outcome_of(end), row, successor: None, skipped: 0, state: is_open.then_some(EventState::Paused) }
+    Consequence { outcome: outcome_of(end), row, successor: None, skips: Skips::default(), state: is_open.then_some(EventState::Paused) }
 }
 
 fn outcome_of(end: &End) -> Outcome {
@@ -204,12 +269,12 @@ fn state_at_the_end(s: &Standing<'_>, row: &Row) -> Option<EventState> {
     let is_over = s.others_left == 0;
     let is_dead = matches!(row, Row::DeadLetter { .. });
     let completed = |when: bool| when.then_some(EventState::Completed);
-    match (&s.wish.schedule, s.state) {
-        (Schedule::Manual, _) | (_, EventState::Completed | EventState::Cancelled) => None,
-        (Schedule::Once { .. }, EventState::Scheduled | EventState::Paused) if s.by_schedule && is_dead => Some(EventState::Discarded),
-        (Schedule::Once { .. }, EventState::Scheduled | EventState::Paused) => completed(is_over),
+    match (&s.wish.schedule.rule, s.state) {
+        (Rule::Manual, _) | (_, EventState::Completed | EventState::Cancelled) => None,
+        (Rule::Once { .. }, EventState::Scheduled | EventState::Paused) if s.by_schedule && is_dead => Some(EventState::Discarded),
+        (Rule::Once { .. }, EventState::Scheduled | EventState::Paused) => completed(is_over),
         // A dead letter that was put back, and is done now.
-        (Schedule::Once { .. }, EventState::Discarded) => completed(is_over && s.by_schedule && !is_dead),
+        (Rule::Once { .. }, EventState::Discarded) => completed(is_over && s.by_schedule && !is_dead),
         (_, EventState::Scheduled) => completed(is_over),
         // Held without an occurrence of its own: its schedule could not give the next instant. A resume asks again.
         (_, EventState::Paused) => completed(is_over && s.by_schedule),
@@ -235,22 +300,4 @@ fn apart(guilt: Guilt, interruptions: u32, jitter: u32) -> Duration {
 fn later(now: DateTime<Utc>, delay: Duration) -> DateTime<Utc> {
     let due = TimeDelta::from_std(delay).ok().and_then(|delay| now.checked_add_signed(delay));
     instant::to_micros(due.map_or_else(instant::last, |due| due.min(instant::last())))
-}
-
-/// Where a schedule goes on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Replanned {
-    /// Its next instant, after `now`. `None`: it has no further one.
-    pub next: Option<DateTime<Utc>>,
-    /// Its instants that nobody will run: after the reference, up to and including `now`.
-    pub skipped: i64,
-}
-
-/// Where a recurring schedule goes on after the instant `after`, asked at `now`: misfire policy `latest`, so what was missed in between is
-/// counted and not run. For a resume or an edit `after` is the last instant that was run or planned (its own occurrence counts as missed
-/// by the caller if it is dropped). Takes a bounded number of steps however long the absence was.
-pub fn replan(schedule: &Schedule, after: DateTime<Utc>, now: DateTime<Utc>) -> Result<Replanned, Refusal> {
-    // A clock set back must not repeat what was run.
-    let from = now.max(after);
-    Ok(Replanned { next: schedule.next_after(from)?, skipped: schedule.count(after, from, SKIPPED_MAX)? })
 }

@@ -3,6 +3,7 @@
 //! Not the rows of a store and not the JSON of the API, though the API's JSON is these names. What must hold: `running` and
 //! `unresolved` are derived, never stored.
 
+use crate::decide::SkipReason;
 use crate::ids::{EventId, OccurrenceId, TypeId};
 use crate::run::RetryPolicy;
 use crate::schedule::Schedule;
@@ -25,7 +26,7 @@ pub enum EventState {
     Completed,
     /// An operator ended it.
     Cancelled,
-    /// A one-shot event whose occurrence became a dead letter.
+    /// A one-shot event whose occurrence became a dead letter, or expired.
     Discarded,
 }
 
@@ -139,6 +140,9 @@ pub struct Event {
     pub occurrences: i64,
     /// Occurrences counted as skipped.
     pub skipped: i64,
+    /// Those by reason. What was skipped before reasons were kept is in `skipped` alone.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub skips: BTreeMap<SkipReason, i64>,
     /// The plugin whose `load` declared it (`standing`), with `key`.
     pub standing_of: Option<String>,
 }
@@ -152,8 +156,10 @@ pub struct Occurrence {
     pub type_id: TypeId,
     /// The instant the schedule meant.
     pub scheduled_for: DateTime<Utc>,
-    /// The instant to start at (later than `scheduled_for` for retries and snoozes).
+    /// The instant to start at (later than `scheduled_for` for retries, snoozes and jitter).
     pub due_at: DateTime<Utc>,
+    /// The instants of the schedule up to this one are accounted for, if that is further than `scheduled_for`.
+    pub counted_to: Option<DateTime<Utc>>,
     /// Why it is there.
     pub cause: Cause,
     /// Whether the schedule gave it, retries and snoozes of such a one included.

@@ -5,9 +5,11 @@
 
 #![forbid(unsafe_code)]
 
+pub mod calendar;
 pub mod decide;
 pub mod event;
 pub mod ids;
+pub mod import;
 pub mod refusal;
 pub mod run;
 pub mod schedule;

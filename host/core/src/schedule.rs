@@ -1,21 +1,34 @@
-//! When: the kinds of schedule, their JSON, and the instants they give.
+//! When: the kinds of schedule, their terms, and what of them is accepted.
 //!
-//! Not a clock: every question takes the time it is asked at. What must hold: `next_after` rises strictly, is bounded, and
-//! gives the same answer on every host with the same zone data.
+//! Not a clock: every question takes the time it is asked at. The instants are the [`Plan`]'s, the written form is `text`. What must hold:
+//! whatever is settled can be planned on every host with the same zone data and calendars, and gives an instant.
 
 mod civil;
 mod cron;
 pub mod duration;
+mod floating;
+mod grid;
 pub mod instant;
-mod tally;
+mod jitter;
+mod notes;
+mod plan;
+pub(crate) mod rrule;
+mod step;
+pub(crate) mod steps;
 mod text;
 mod words;
 pub mod zone;
 
-pub use text::{Flag, ScheduleText};
+pub use civil::{Fold, Gap};
+pub use cron::Options as CronOptions;
+pub use cron::{DayMatch, Dialect};
+pub use plan::{Plan, UPCOMING_MAX};
+pub use step::Step;
+pub use text::ScheduleText;
 
+use crate::calendar::Calendars;
 use crate::refusal::{Blame, Refusal};
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Timelike, Utc};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -24,24 +37,40 @@ use std::time::Duration;
 pub const EVERY_LEAST: Duration = Duration::from_secs(1);
 /// The shortest delay after a run. Zero would be a loop without a pause.
 pub const AFTER_LEAST: Duration = Duration::from_millis(1);
-/// The most instants that [`Schedule::upcoming`] answers.
-pub const UPCOMING_MAX: usize = 10_000;
+/// The longest jitter.
+pub const JITTER_MOST: Duration = Duration::from_secs(86_400);
+/// The most calendars that one schedule names.
+pub const CALENDARS_MAX: usize = 16;
+/// How far back a missed occurrence is made up for, when nobody says.
+pub const CATCH_UP: Duration = Duration::from_secs(86_400);
 
-/// The rule that gives times. JSON as in the design: `{"once": …} {"every": "5m"} {"after": "5m"} {"cron": …, "tz": …} {"manual": true}`.
+/// The rule that gives times, and the terms on which it does. JSON as in the design: `{"once": …} {"every": "5m"} {"after": "5m"}
+/// {"cron": …, "tz": …} {"rrule": …, "tz": …} {"manual": true}`, the terms beside them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "ScheduleText", into = "ScheduleText")]
-pub enum Schedule {
+pub struct Schedule {
+    /// What gives times.
+    pub rule: Rule,
+    /// What bounds and bends them.
+    pub terms: Terms,
+}
+
+/// The kinds of schedule.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Rule {
     /// At one instant.
     Once {
         /// That instant.
         when: DateTime<Utc>,
     },
-    /// On a fixed grid from an anchor, in elapsed time; the grid goes both ways from it.
+    /// On a fixed grid from an anchor; the grid goes both ways from it.
     Every {
-        /// The step, at least [`EVERY_LEAST`].
-        step: Duration,
-        /// A point of the grid; absent = the instant of creation, filled in when the event is stored.
+        /// The step: in clock units it keeps elapsed time, in units of the calendar it keeps the time of day in its zone.
+        step: Step,
+        /// A point of the grid; absent = the start, or the instant of creation, filled in when the event is stored.
         anchor: Option<DateTime<Utc>>,
+        /// IANA zone, with a step of the calendar only; `UTC` if absent.
+        tz: Option<String>,
     },
     /// A delay after the completion of the previous run; the first occurrence one delay after creation.
     After {
@@ -54,157 +83,273 @@ pub enum Schedule {
         expression: String,
         /// IANA zone; `UTC` if absent.
         tz: String,
+        /// How it is read.
+        options: CronOptions,
+    },
+    /// A recurrence rule of RFC 5545 on the civil time of a zone.
+    Rrule {
+        /// `RRULE:…`, with `DTSTART`, `EXDATE` and `RDATE` lines; `DTSTART` is filled in when the event is stored.
+        text: String,
+        /// IANA zone; that of `DTSTART`, or `UTC`, if absent.
+        tz: String,
     },
     /// Only when somebody says so.
     Manual,
 }
 
+/// What is done about occurrences that were missed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Misfire {
+    /// One run for all of them, meant for the latest.
+    #[default]
+    Latest,
+    /// One run for all of them, meant for the earliest within the window.
+    Earliest,
+    /// Each within the window, up to a cap, the newest.
+    All,
+    /// None: they are counted as skipped.
+    Skip,
+}
+
+/// Bounds of a rule, and what happens at clock changes, on closed days and after downtime.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Terms {
+    /// Times that the clocks jump over; absent = as the class of the rule says.
+    pub gap: Option<Gap>,
+    /// Times that come twice; absent = as the class of the rule says.
+    pub fold: Option<Fold>,
+    /// No instant before this one.
+    pub start: Option<DateTime<Utc>>,
+    /// No instant after this one.
+    pub end: Option<DateTime<Utc>>,
+    /// The event is completed after so many occurrences of its schedule have been run, at least 1.
+    pub max_runs: Option<u32>,
+    /// An occurrence that has not started so long after its instant is skipped.
+    pub expires: Option<Duration>,
+    /// Each occurrence is due up to so much after its instant, by a part that depends on event and instant only.
+    pub jitter: Option<Duration>,
+    /// No instant inside any of these calendars.
+    pub exclude: Vec<String>,
+    /// Only instants inside all of these calendars.
+    pub only: Vec<String>,
+    /// What is done about missed occurrences.
+    pub misfire: Misfire,
+    /// How far back they are made up for; absent = [`CATCH_UP`].
+    pub catch_up: Option<Duration>,
+}
+
+impl From<Rule> for Schedule {
+    fn from(rule: Rule) -> Self {
+        Self { rule, terms: Terms::default() }
+    }
+}
+
 impl Schedule {
-    /// The form to store: checked (expression parses, zone exists, some instant follows `now`, no endless search), anchor
+    /// At one instant.
+    #[must_use]
+    pub fn once(when: DateTime<Utc>) -> Self {
+        Rule::Once { when }.into()
+    }
+
+    /// On a grid in elapsed time, through `anchor` or the instant of creation.
+    #[must_use]
+    pub fn every(step: Duration, anchor: Option<DateTime<Utc>>) -> Self {
+        Rule::Every { step: Step::Clock(step), anchor, tz: None }.into()
+    }
+
+    /// A delay after each run.
+    #[must_use]
+    pub fn after(delay: Duration) -> Self {
+        Rule::After { delay }.into()
+    }
+
+    /// A cron expression of the default dialect.
+    #[must_use]
+    pub fn cron(expression: impl Into<String>, tz: impl Into<String>) -> Self {
+        Rule::Cron { expression: expression.into(), tz: tz.into(), options: CronOptions::default() }.into()
+    }
+
+    /// Only when somebody says so.
+    #[must_use]
+    pub fn manual() -> Self {
+        Rule::Manual.into()
+    }
+
+    /// The form to store: checked (expression parses, zone and calendars exist, some instant follows `now`, no endless search), anchor
     /// filled in. A `Once` in the past is accepted: it is due at once.
-    pub fn settle(self, now: DateTime<Utc>) -> Result<Self, Refusal> {
-        let settled = match self {
-            Self::Once { when } if instant::is_in_reach(when) => return Ok(Self::Once { when: instant::to_micros(when) }),
-            Self::Once { when } => {
-                return Err(Refusal::new("INP006", Blame::Input, "the time is outside the calendar")
-                    .expected("a time from the year 1 to 9999-12-30")
-                    .found(when.to_string()));
-            }
-            Self::Every { step, anchor } => {
-                check_span(step, EVERY_LEAST, "the step of `every`")?;
-                Self::Every { step, anchor: Some(instant::to_micros(anchor.unwrap_or(now))) }
-            }
-            Self::After { delay } => {
-                check_span(delay, AFTER_LEAST, "the delay of `after`")?;
-                Self::After { delay }
-            }
-            Self::Cron { expression, tz } => {
-                cron::read(&expression)?;
-                let zone = zone::zone(&tz)?;
-                Self::Cron { expression, tz: zone.iana_name().unwrap_or(&tz).to_owned() }
-            }
-            Self::Manual => return Ok(Self::Manual),
-        };
-        if settled.next_after(now)?.is_none() {
-            return Err(settled.never());
+    pub fn settle(mut self, now: DateTime<Utc>, calendars: &Calendars) -> Result<Self, Refusal> {
+        self.terms.check(self.kind())?;
+        self.rule = self.rule.settle(now, &self.terms)?;
+        if let (Some(jitter), Rule::Every { step: Step::Clock(step), .. }) = (self.terms.jitter, &self.rule)
+            && jitter >= *step
+        {
+            return Err(Refusal::new("INP016", Blame::Input, "the jitter is as long as the step")
+                .expected(format!("less than {}", duration::text(*step)))
+                .found(duration::text(jitter)));
         }
-        Ok(settled)
-    }
-
-    /// The first instant of an event created at `created_at`. `None`: manual.
-    pub fn first(&self, created_at: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, Refusal> {
-        match self {
-            Self::Once { when } => Ok(Some(*when)),
-            _ => self.next_after(created_at),
+        let plan = self.plan(calendars)?;
+        if !matches!(self.rule, Rule::Manual) && plan.first(now)?.is_none() {
+            return Err(self.never());
         }
-    }
-
-    /// The first instant strictly after `after`, in whole microseconds. `None`: there is no further one (`Once` and `Manual` always; a
-    /// grid at the end of the year 9999; an expression whose years are over). `After` counts from `after` as completion.
-    pub fn next_after(&self, after: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, Refusal> {
-        let next = match self {
-            Self::Once { .. } | Self::Manual => None,
-            Self::Every { step, anchor } => on_grid(*step, anchor.unwrap_or(DateTime::UNIX_EPOCH), after),
-            Self::After { delay } => {
-                TimeDelta::from_std(*delay).ok().and_then(|delay| after.checked_add_signed(delay)).map(instant::to_micros)
-            }
-            Self::Cron { expression, tz } => {
-                let plan = cron::plan(expression, tz)?;
-                if instant::is_in_reach(after) { to_jiff(after).and_then(|after| plan.next_after(after)).and_then(from_jiff) } else { None }
-            }
-        };
-        Ok(next.filter(|next| instant::is_in_reach(*next)))
-    }
-
-    /// How many instants lie after `after`, up to and including `until`, or `most` if there are more: by arithmetic, never by walking them.
-    /// An expression is counted over a hundred years at most; `After` has no instants of its own to count.
-    pub fn count(&self, after: DateTime<Utc>, until: DateTime<Utc>, most: i64) -> Result<i64, Refusal> {
-        let count = match self {
-            Self::Once { .. } | Self::After { .. } | Self::Manual => 0,
-            Self::Every { step, anchor } => grid_points(*step, anchor.unwrap_or(DateTime::UNIX_EPOCH), after, until),
-            Self::Cron { expression, tz } => {
-                let plan = cron::plan(expression, tz)?;
-                let span = to_jiff(after.max(instant::earliest())).zip(to_jiff(until.min(instant::last())));
-                span.map_or(0, |(after, until)| plan.count(after, until))
-            }
-        };
-        Ok(count.min(most))
-    }
-
-    /// Up to `n` instants after `after` (at most [`UPCOMING_MAX`]), for previews. `After` is walked as if every run took no time; `Once`
-    /// is there if it lies after `after`.
-    pub fn upcoming(&self, after: DateTime<Utc>, n: usize) -> Result<Vec<DateTime<Utc>>, Refusal> {
-        if let Self::Once { when } = self {
-            return Ok([*when].into_iter().filter(|when| *when > after && n > 0).collect());
-        }
-        let mut found = Vec::new();
-        let mut last = after;
-        while found.len() < n.min(UPCOMING_MAX) {
-            let Some(next) = self.next_after(last)? else { break };
-            found.push(next);
-            last = next;
-        }
-        Ok(found)
+        Ok(self)
     }
 
     /// The kind's word, as in the JSON form.
     #[must_use]
     pub fn kind(&self) -> &'static str {
-        match self {
-            Self::Once { .. } => "once",
-            Self::Every { .. } => "every",
-            Self::After { .. } => "after",
-            Self::Cron { .. } => "cron",
-            Self::Manual => "manual",
+        match self.rule {
+            Rule::Once { .. } => "once",
+            Rule::Every { .. } => "every",
+            Rule::After { .. } => "after",
+            Rule::Cron { .. } => "cron",
+            Rule::Rrule { .. } => "rrule",
+            Rule::Manual => "manual",
         }
     }
 
     /// Whether further instants follow an occurrence by themselves.
     #[must_use]
     pub fn recurs(&self) -> bool {
-        match self {
-            Self::Every { .. } | Self::After { .. } | Self::Cron { .. } => true,
-            Self::Once { .. } | Self::Manual => false,
+        !matches!(self.rule, Rule::Once { .. } | Rule::Manual)
+    }
+
+    /// The zone on whose clocks the rule is read, if it has one.
+    #[must_use]
+    pub fn tz(&self) -> Option<&str> {
+        match &self.rule {
+            Rule::Cron { tz, .. } | Rule::Rrule { tz, .. } => Some(tz),
+            Rule::Every { tz, .. } => tz.as_deref(),
+            Rule::Once { .. } | Rule::After { .. } | Rule::Manual => None,
+        }
+    }
+
+    /// Whether it follows elapsed time, so that a clock that is set back must not silence it.
+    #[must_use]
+    pub fn is_elapsed_like(&self) -> bool {
+        match &self.rule {
+            Rule::Every { step: Step::Clock(_), .. } | Rule::After { .. } => true,
+            Rule::Cron { expression, options, .. } => cron::read(expression, *options).is_ok_and(|pattern| pattern.elapsed_like),
+            Rule::Every { .. } | Rule::Once { .. } | Rule::Rrule { .. } | Rule::Manual => false,
         }
     }
 
     fn never(&self) -> Refusal {
         let refusal = Refusal::new("INP007", Blame::Input, "the schedule never fires").expected("a schedule with a time after now");
-        match self {
-            Self::Cron { expression, tz } => refusal
-                .found(format!("no time of `{expression}` in {tz} is left, as far as the year 5000"))
+        let bounds = match (self.terms.end, self.terms.exclude.is_empty() && self.terms.only.is_empty()) {
+            (Some(end), _) => format!(" before its end at {}", text::instant_text(end)),
+            (None, false) => " outside its calendars".to_owned(),
+            (None, true) => String::new(),
+        };
+        match &self.rule {
+            Rule::Cron { expression, tz, .. } => refusal
+                .found(format!("no time of `{expression}` in {tz} is left{bounds}"))
                 .remedy("look at day, month and year: a 30 February never comes, and a year that is over does not come back")
                 .at(expression, 0, expression.len()),
-            _ => refusal,
+            Rule::Rrule { text, tz } => refusal.found(format!("no time of the rule in {tz} is left{bounds}")).at(text, 0, text.len()),
+            _ if bounds.is_empty() => refusal,
+            _ => refusal.found(format!("no time is left{bounds}")),
         }
     }
 }
 
-fn check_span(span: Duration, least: Duration, what: &str) -> Result<(), Refusal> {
-    let refused = |message: String| Refusal::new("INP005", Blame::Input, message).found(duration::text(span));
-    if span < least {
-        return Err(refused(format!("{what} is too short")).expected(format!("at least {}", duration::text(least))));
+impl Rule {
+    fn settle(self, now: DateTime<Utc>, terms: &Terms) -> Result<Self, Refusal> {
+        Ok(match self {
+            Self::Once { when } => Self::Once { when: in_reach(when)? },
+            Self::Every { step, anchor, tz } => {
+                step.check()?;
+                if step.civil().is_none() && (terms.gap.is_some() || terms.fold.is_some()) {
+                    return Err(step.no_clock_change());
+                }
+                let anchor = in_reach(anchor.or(terms.start).unwrap_or(now))?;
+                // On the calendar there are whole seconds only.
+                let anchor = if step.civil().is_some() { anchor.with_nanosecond(0).unwrap_or(anchor) } else { anchor };
+                Self::Every { step, anchor: Some(anchor), tz: tz.as_deref().map(zone::name_of).transpose()? }
+            }
+            Self::After { delay } => {
+                step::check_span(delay, AFTER_LEAST, "the delay of `after`")?;
+                Self::After { delay }
+            }
+            Self::Cron { expression, tz, options } => {
+                cron::read(&expression, options)?;
+                Self::Cron { expression, tz: zone::name_of(&tz)?, options }
+            }
+            Self::Rrule { text, tz } => {
+                let tz = zone::name_of(&tz)?;
+                let start = to_jiff(terms.start.unwrap_or(now)).unwrap_or_default();
+                Self::Rrule { text: rrule::with_start(&text, zone::zone(&tz)?.to_datetime(start))?, tz }
+            }
+            Self::Manual => Self::Manual,
+        })
     }
-    if span > duration::LONGEST || !span.subsec_nanos().is_multiple_of(1_000) {
-        return Err(refused(format!("{what} is too long, or finer than a microsecond")).expected("at most 36525d, in whole microseconds"));
-    }
-    Ok(())
 }
 
-/// The first point of the grid strictly after `after`. Exact in integers over the whole calendar.
-fn on_grid(step: Duration, anchor: DateTime<Utc>, after: DateTime<Utc>) -> Option<DateTime<Utc>> {
-    let step = i128::try_from(step.as_micros()).ok().filter(|step| *step > 0)?;
-    let anchor = i128::from(anchor.timestamp_micros());
-    let steps = (i128::from(after.timestamp_micros()) - anchor).div_euclid(step) + 1;
-    i64::try_from(anchor + steps * step).ok().and_then(DateTime::from_timestamp_micros)
+impl Terms {
+    /// The window for what was missed.
+    #[must_use]
+    pub fn window(&self) -> Duration {
+        self.catch_up.unwrap_or(CATCH_UP)
+    }
+
+    /// Refuses (`INP016`) what contradicts itself or does not go with the kind.
+    fn check(&self, kind: &str) -> Result<(), Refusal> {
+        let refused = |message: String| Refusal::new("INP016", Blame::Input, message);
+        if let (Some(start), Some(end)) = (self.start, self.end)
+            && end < start
+        {
+            return Err(refused("the schedule ends before it starts".to_owned()).found(format!(
+                "start {}, end {}",
+                text::instant_text(start),
+                text::instant_text(end)
+            )));
+        }
+        self.start.into_iter().chain(self.end).try_for_each(|bound| in_reach(bound).map(drop))?;
+        let is_recurring = [
+            ("start", self.start.is_some()),
+            ("end", self.end.is_some()),
+            ("max_runs", self.max_runs.is_some()),
+            ("exclude", !self.exclude.is_empty()),
+            ("only", !self.only.is_empty()),
+            ("misfire", self.misfire != Misfire::default()),
+            ("catch_up", self.catch_up.is_some()),
+        ];
+        let has_zone = [("gap", self.gap.is_some()), ("fold", self.fold.is_some())];
+        let is_timed = [("jitter", self.jitter.is_some()), ("expires", self.expires.is_some())];
+        let allowed = match kind {
+            "manual" => &[][..],
+            "once" => &["jitter", "expires"],
+            "after" => &["start", "end", "max_runs", "exclude", "only", "misfire", "catch_up", "jitter", "expires"],
+            _ => &["start", "end", "max_runs", "exclude", "only", "misfire", "catch_up", "jitter", "expires", "gap", "fold"],
+        };
+        for (name, is_given) in is_recurring.into_iter().chain(has_zone).chain(is_timed) {
+            if is_given && !allowed.contains(&name) {
+                return Err(
+                    refused(format!("`{name}` does not go with `{kind}`")).remedy(format!("leave `{name}` out, or use another kind"))
+                );
+            }
+        }
+        if self.max_runs == Some(0) {
+            return Err(refused("`max_runs` is 0".to_owned()).expected("1 or more"));
+        }
+        if self.jitter.is_some_and(|jitter| jitter > JITTER_MOST) {
+            return Err(refused("the jitter is too long".to_owned()).expected(format!("at most {}", duration::text(JITTER_MOST))));
+        }
+        if self.exclude.len().max(self.only.len()) > CALENDARS_MAX {
+            return Err(refused("the schedule names too many calendars".to_owned()).expected(format!("at most {CALENDARS_MAX}")));
+        }
+        Ok(())
+    }
 }
 
-/// Points of the grid in `(after, until]`.
-fn grid_points(step: Duration, anchor: DateTime<Utc>, after: DateTime<Utc>, until: DateTime<Utc>) -> i64 {
-    let Some(step) = i128::try_from(step.as_micros()).ok().filter(|step| *step > 0) else { return 0 };
-    let ordinal =
-        |instant: DateTime<Utc>| (i128::from(instant.timestamp_micros()) - i128::from(anchor.timestamp_micros())).div_euclid(step);
-    i64::try_from((ordinal(until) - ordinal(after)).max(0)).unwrap_or(i64::MAX)
+/// The instant in whole microseconds. Refuses with `INP006` one that schedules do not reach.
+fn in_reach(instant: DateTime<Utc>) -> Result<DateTime<Utc>, Refusal> {
+    if instant::is_in_reach(instant) {
+        return Ok(instant::to_micros(instant));
+    }
+    Err(Refusal::new("INP006", Blame::Input, "the time is outside the calendar")
+        .expected("a time from the year 1 to 9999-12-30")
+        .found(instant.to_string()))
 }
 
 fn to_jiff(instant: DateTime<Utc>) -> Option<Timestamp> {

@@ -3,9 +3,14 @@
 //! Not a test of instants (`times`). What must hold: no cell is empty, and no combination is missing.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use sexton_core::decide::{End, Guilt, POISON_INTERRUPTIONS, Replanned, Row, Standing, after_run, replan, without_successor};
-use sexton_core::{Cause, EventState, NewEvent, Outcome, RetryPolicy, Schedule};
+use sexton_core::calendar::Calendars;
+use sexton_core::decide::{Consequence, End, Guilt, POISON_INTERRUPTIONS, Row, SkipReason, Standing, after_run, without_successor};
+use sexton_core::schedule::Misfire;
+use sexton_core::{Cause, EventId, EventState, NewEvent, Outcome, RetryPolicy, Schedule};
+use std::sync::LazyLock;
 use std::time::Duration;
+
+static NONE: LazyLock<Calendars> = LazyLock::new(Calendars::default);
 
 fn at(text: &str) -> DateTime<Utc> {
     text.parse().expect(text)
@@ -24,12 +29,12 @@ const NOW: &str = "2027-05-01T10:00:20Z";
 /// Kinds of schedule, each with the successor it gives at `NOW`.
 fn kinds() -> [(&'static str, Schedule, Option<&'static str>); 6] {
     [
-        ("once", Schedule::Once { when: at(SCHEDULED_FOR) }, None),
-        ("every", Schedule::Every { step: Duration::from_secs(60), anchor: Some(at(SCHEDULED_FOR)) }, Some("2027-05-01T10:01:00Z")),
-        ("after", Schedule::After { delay: Duration::from_secs(60) }, Some("2027-05-01T10:01:20Z")),
-        ("cron", Schedule::Cron { expression: "*/5 * * * *".into(), tz: "UTC".into() }, Some("2027-05-01T10:05:00Z")),
-        ("over", Schedule::Cron { expression: "0 0 10 1 5 * 2027".into(), tz: "UTC".into() }, None),
-        ("manual", Schedule::Manual, None),
+        ("once", Schedule::once(at(SCHEDULED_FOR)), None),
+        ("every", Schedule::every(Duration::from_secs(60), Some(at(SCHEDULED_FOR))), Some("2027-05-01T10:01:00Z")),
+        ("after", Schedule::after(Duration::from_secs(60)), Some("2027-05-01T10:01:20Z")),
+        ("cron", Schedule::cron("*/5 * * * *", "UTC"), Some("2027-05-01T10:05:00Z")),
+        ("over", Schedule::cron("0 0 10 1 5 * 2027", "UTC"), None),
+        ("manual", Schedule::manual(), None),
     ]
 }
 
@@ -83,15 +88,20 @@ fn state(word: &str) -> EventState {
 
 fn standing<'a>(wish: &'a NewEvent, state: EventState, by_schedule: bool, others_left: i64) -> Standing<'a> {
     Standing {
+        event: EventId(7),
         wish,
         state,
         cause: if by_schedule { Cause::Schedule } else { Cause::RunNow },
         by_schedule,
         scheduled_for: at(SCHEDULED_FOR),
+        counted_to: None,
+        given: 0,
+        calendars: &NONE,
         attempt: 1,
         interruptions: 0,
         type_retry: None,
         others_left,
+        started_at: at(SCHEDULED_FOR),
         finished_at: at(NOW),
         jitter: 0x8000_0000,
     }
@@ -162,11 +172,23 @@ fn check(what: &str, s: &Standing<'_>, end: &End, cell: &str, successor: Option<
     }
 }
 
+/// What follows when the occurrence meant for `scheduled_for` ran from `started_at` to `now`.
+fn ran(schedule: &Schedule, scheduled_for: &str, started_at: &str, now: &str) -> Consequence {
+    let wish = wish(schedule.clone());
+    let (scheduled_for, started_at, now) = (at(scheduled_for), at(started_at), at(now));
+    let given = Standing { scheduled_for, started_at, finished_at: now, ..standing(&wish, EventState::Scheduled, true, 0) };
+    after_run(&given, &End::Succeeded, now).expect("a consequence")
+}
+
+fn skips(then: &Consequence) -> Vec<(SkipReason, i64)> {
+    then.skips.iter().collect()
+}
+
 #[test]
 fn missed_instants_are_counted_and_never_run() {
-    let every = Schedule::Every { step: Duration::from_secs(1), anchor: Some(at("2026-01-01T00:00:00Z")) };
-    let cron = Schedule::Cron { expression: "0 * * * *".into(), tz: "Europe/Paris".into() };
-    let secondly = Schedule::Cron { expression: "* * * * * *".into(), tz: "UTC".into() };
+    let every = Schedule::every(Duration::from_secs(1), Some(at("2026-01-01T00:00:00Z")));
+    let cron = Schedule::cron("0 * * * *", "Europe/Paris");
+    let secondly = Schedule::cron("* * * * * *", "UTC");
     for (what, schedule, after, now, next, skipped) in [
         ("nothing missed", &every, "2027-01-01T00:00:00Z", "2027-01-01T00:00:00.5Z", "2027-01-01T00:00:01Z", 0),
         (
@@ -178,29 +200,90 @@ fn missed_instants_are_counted_and_never_run() {
             2,
         ),
         ("a year of seconds", &every, "2026-01-01T00:00:00Z", "2027-01-01T00:00:00Z", "2027-01-01T00:00:01Z", 31_536_000),
-        ("three hours down", &cron, "2027-05-01T01:00:00Z", "2027-05-01T04:30:00Z", "2027-05-01T05:00:00Z", 3),
+        ("three hours", &cron, "2027-05-01T01:00:00Z", "2027-05-01T04:30:00Z", "2027-05-01T05:00:00Z", 3),
         ("the clock was set back", &cron, "2027-05-01T04:00:00Z", "2027-05-01T01:30:00Z", "2027-05-01T05:00:00Z", 0),
         ("a year of seconds, by cron", &secondly, "2026-01-01T00:00:00Z", "2027-01-01T00:00:00Z", "2027-01-01T00:00:01Z", 31_536_000),
     ] {
-        let plan = replan(schedule, at(after), at(now)).expect(what);
-        assert_eq!(plan, Replanned { next: Some(at(next)), skipped }, "{what}");
+        let overlapped = ran(schedule, after, after, now);
+        assert_eq!((overlapped.successor, overlapped.skips.total()), (Some(at(next)), skipped), "{what}");
+        assert!(skips(&overlapped).iter().all(|(reason, _)| *reason == SkipReason::Overlap), "{what}: {overlapped:?}");
+        let late = ran(schedule, after, now, now);
+        assert_eq!((late.successor, late.skips.total()), (Some(at(next)), skipped), "{what}");
+        assert!(skips(&late).iter().all(|(reason, _)| *reason == SkipReason::Late), "{what}: {late:?}");
     }
-    let after = Schedule::After { delay: Duration::from_secs(30) };
-    let plan = replan(&after, at("2027-01-01T00:00:00Z"), at("2027-01-05T00:00:00Z")).expect("after");
-    assert_eq!(plan, Replanned { next: Some(at("2027-01-05T00:00:30Z")), skipped: 0 }, "completion plus delay, nothing is missed");
+    let after = ran(&Schedule::after(Duration::from_secs(30)), "2027-01-01T00:00:00Z", "2027-01-01T00:00:00Z", "2027-01-05T00:00:00Z");
+    assert_eq!(
+        (after.successor, skips(&after)),
+        (Some(at("2027-01-05T00:00:30Z")), Vec::new()),
+        "completion plus delay, nothing is missed"
+    );
 }
 
 #[test]
-fn a_long_run_skips_what_it_overlaps() {
-    let wish = wish(Schedule::Every { step: Duration::from_secs(60), anchor: Some(at(SCHEDULED_FOR)) });
-    let then =
-        after_run(&standing(&wish, EventState::Scheduled, true, 0), &End::Succeeded, at("2027-05-01T10:02:30Z")).expect("a consequence");
-    assert_eq!((then.successor, then.skipped), (Some(at("2027-05-01T10:03:00Z")), 2));
+fn a_run_that_began_late_and_took_long_tells_both() {
+    let every = Schedule::every(Duration::from_secs(60), Some(at(SCHEDULED_FOR)));
+    let then = ran(&every, SCHEDULED_FOR, "2027-05-01T10:00:00Z", "2027-05-01T10:02:30Z");
+    assert_eq!((then.successor, skips(&then)), (Some(at("2027-05-01T10:03:00Z")), vec![(SkipReason::Overlap, 2)]));
+    let then = ran(&every, SCHEDULED_FOR, "2027-05-01T10:02:00Z", "2027-05-01T10:05:59Z");
+    let both = vec![(SkipReason::Late, 2), (SkipReason::Overlap, 3)];
+    assert_eq!((then.successor, skips(&then)), (Some(at("2027-05-01T10:06:00Z")), both));
+    // With `all` what was missed before it began is run.
+    let mut all = every;
+    all.terms.misfire = Misfire::All;
+    let then = ran(&all, SCHEDULED_FOR, "2027-05-01T10:02:00Z", "2027-05-01T10:05:59Z");
+    assert_eq!((then.successor, skips(&then)), (Some(at("2027-05-01T10:01:00Z")), Vec::new()));
+    let then = ran(&all, "2027-05-01T10:02:00Z", "2027-05-01T10:02:30Z", "2027-05-01T10:05:59Z");
+    assert_eq!((then.successor, skips(&then)), (Some(at("2027-05-01T10:06:00Z")), vec![(SkipReason::Overlap, 3)]));
+}
+
+#[test]
+fn what_was_counted_already_is_not_counted_again() {
+    let wish = wish(Schedule::every(Duration::from_secs(60), Some(at(SCHEDULED_FOR))));
+    let counted_to = Some(at("2027-05-01T10:04:30Z"));
+    let given = Standing { counted_to, started_at: at("2027-05-01T10:04:30Z"), ..standing(&wish, EventState::Scheduled, true, 0) };
+    for (now, next, skipped) in [("2027-05-01T10:04:40Z", "2027-05-01T10:05:00Z", 0), ("2027-05-01T10:06:10Z", "2027-05-01T10:07:00Z", 2)] {
+        let then = after_run(&given, &End::Succeeded, at(now)).expect("a consequence");
+        assert_eq!((then.successor, then.skips.total()), (Some(at(next)), skipped), "{now}");
+    }
+}
+
+#[test]
+fn the_last_of_so_many_runs_ends_the_event() {
+    let mut schedule = Schedule::every(Duration::from_secs(60), Some(at(SCHEDULED_FOR)));
+    schedule.terms.max_runs = Some(3);
+    let wish = wish(schedule);
+    for (given, goes_on) in [(0, true), (1, true), (2, false), (3, false)] {
+        let standing = Standing { given, ..standing(&wish, EventState::Scheduled, true, 0) };
+        let then = after_run(&standing, &End::Succeeded, at("2027-05-01T10:05:30Z")).expect("a consequence");
+        assert_eq!((then.successor.is_some(), then.state), (goes_on, (!goes_on).then_some(EventState::Completed)), "{given}");
+        assert_eq!(then.skips.total() > 0, goes_on, "nothing is missed of a schedule that is over");
+        let retried = after_run(&standing, &End::Failed { permanent: false }, at(NOW)).expect("a consequence");
+        assert!(matches!(retried.row, Row::Again { .. }) && retried.state.is_none(), "an attempt is no run");
+    }
+}
+
+#[test]
+fn what_is_due_only_later_by_its_jitter_is_not_overlapped() {
+    let mut schedule = Schedule::cron("* * * * *", "UTC");
+    schedule.terms.jitter = Some(Duration::from_secs(55));
+    let wish = wish(schedule.clone());
+    let mut kept = 0;
+    for event in 0..200 {
+        let given = Standing { event: EventId(event), ..standing(&wish, EventState::Scheduled, true, 0) };
+        let now = at("2027-05-01T10:02:30Z");
+        let then = after_run(&given, &End::Succeeded, now).expect("a consequence");
+        let next = then.successor.expect("a successor");
+        let is_pending = schedule.due_at(EventId(event), at("2027-05-01T10:02:00Z")) > now;
+        let expected = if is_pending { ("2027-05-01T10:02:00Z", 1) } else { ("2027-05-01T10:03:00Z", 2) };
+        assert_eq!((next, then.skips.total()), (at(expected.0), expected.1), "{event}");
+        kept += i32::from(is_pending);
+    }
+    assert!((60..140).contains(&kept), "about half of them: {kept}");
 }
 
 #[test]
 fn a_schedule_that_cannot_say_its_next_instant_is_an_error_only_when_asked() {
-    let wish = wish(Schedule::Cron { expression: "0 2 * * *".into(), tz: "Europe/Nowhere".into() });
+    let wish = wish(Schedule::cron("0 2 * * *", "Europe/Nowhere"));
     let given = standing(&wish, EventState::Scheduled, true, 0);
     assert_eq!(after_run(&given, &End::Succeeded, at(NOW)).map_err(|refusal| refusal.code), Err("INP004".to_owned()));
     assert!(after_run(&given, &End::Failed { permanent: false }, at(NOW)).is_ok(), "a retry asks no schedule");
@@ -215,7 +298,7 @@ fn a_schedule_that_cannot_say_its_next_instant_is_an_error_only_when_asked() {
 
 #[test]
 fn the_retry_policy_of_the_event_wins_over_that_of_the_type_over_the_default() {
-    let mut wish = wish(Schedule::Once { when: at(SCHEDULED_FOR) });
+    let mut wish = wish(Schedule::once(at(SCHEDULED_FOR)));
     let type_retry = RetryPolicy { attempts: 1, ..RetryPolicy::default() };
     let fail = End::Failed { permanent: false };
     let is_dead = |wish: &NewEvent, type_retry: Option<&RetryPolicy>, attempt: u32| {
@@ -243,7 +326,7 @@ fn retry_delays_grow_stay_bounded_and_differ() {
     assert_ne!(policy.delay_after(8, 7), policy.delay_after(9, 7), "an unlucky occurrence is not unlucky each time");
     assert_eq!(policy.delay_after(3, 7), policy.delay_after(3, 7));
     let widest = RetryPolicy { attempts: 2, first_delay_ms: u64::MAX, max_delay_ms: u64::MAX };
-    let wish = NewEvent { retry: Some(widest), ..wish(Schedule::Manual) };
+    let wish = NewEvent { retry: Some(widest), ..wish(Schedule::manual()) };
     let given = Standing { attempt: 1, jitter: u32::MAX, ..standing(&wish, EventState::Scheduled, true, 0) };
     let then = after_run(&given, &End::Failed { permanent: false }, at(NOW)).expect("a consequence");
     assert!(matches!(then.row, Row::Again { due_at, .. } if due_at <= sexton_core::schedule::instant::last()), "{:?}", then.row);
@@ -251,7 +334,7 @@ fn retry_delays_grow_stay_bounded_and_differ() {
 
 #[test]
 fn a_snooze_never_lies_in_the_past_nor_past_the_calendar() {
-    let wish = wish(Schedule::Manual);
+    let wish = wish(Schedule::manual());
     for (until, due) in [(DateTime::<Utc>::MIN_UTC, at(NOW)), (DateTime::<Utc>::MAX_UTC, sexton_core::schedule::instant::last())] {
         let then = after_run(&standing(&wish, EventState::Scheduled, true, 0), &End::Snoozed { until }, at(NOW)).expect("a consequence");
         assert!(matches!(then.row, Row::Again { due_at, .. } if due_at == due), "{:?}", then.row);
@@ -263,7 +346,7 @@ fn after_interruption(interruptions: u32, jitter: u32) -> (TimeDelta, u32) {
 }
 
 fn after(guilt: Guilt, interruptions: u32, jitter: u32) -> (TimeDelta, u32) {
-    let wish = wish(Schedule::Manual);
+    let wish = wish(Schedule::manual());
     let given = Standing { interruptions, jitter, ..standing(&wish, EventState::Scheduled, true, 0) };
     match after_run(&given, &End::Interrupted { guilt }, at(NOW)).expect("a consequence").row {
         Row::Again { due_at, interruptions, .. } => (due_at - at(NOW), interruptions),
@@ -292,7 +375,7 @@ fn a_known_culprit_comes_back_soon_and_is_counted_all_the_same() {
         }
     }
     assert_eq!(waits, [100, 100, 400, 400, 1_600, 1_600, 5_000, 5_000]);
-    let wish = wish(Schedule::Manual);
+    let wish = wish(Schedule::manual());
     let given = Standing { interruptions: POISON_INTERRUPTIONS - 1, ..standing(&wish, EventState::Scheduled, true, 0) };
     let then = after_run(&given, &End::Interrupted { guilt: Guilt::Culprit }, at(NOW)).expect("a consequence");
     assert!(matches!(then.row, Row::DeadLetter { reason } if reason.contains("poison")));
@@ -305,14 +388,14 @@ fn delays_count_from_the_end_of_the_run_however_late_it_is_settled() {
         let wish = wish(schedule);
         after_run(&Standing { finished_at, ..standing(&wish, EventState::Scheduled, true, 0) }, end, at(NOW)).expect("a consequence")
     };
-    let after = Schedule::After { delay: Duration::from_secs(60) };
+    let after = Schedule::after(Duration::from_secs(60));
     assert_eq!(settled(after.clone(), &End::Succeeded, finished_at).successor, Some(at("2027-05-01T10:01:05Z")));
     assert_eq!(settled(after, &End::Succeeded, at("2027-05-01T12:00:00Z")).successor, Some(at("2027-05-01T10:01:20Z")), "no future end");
-    let every = Schedule::Every { step: Duration::from_secs(10), anchor: Some(at(SCHEDULED_FOR)) };
+    let every = Schedule::every(Duration::from_secs(10), Some(at(SCHEDULED_FOR)));
     let then = settled(every, &End::Succeeded, finished_at);
-    assert_eq!((then.successor, then.skipped), (Some(at("2027-05-01T10:00:30Z")), 2), "a grid goes on from now");
+    assert_eq!((then.successor, then.skips.total()), (Some(at("2027-05-01T10:00:30Z")), 2), "a grid goes on from now");
     let failed = End::Failed { permanent: false };
-    let due = |finished_at| match settled(Schedule::Manual, &failed, finished_at).row {
+    let due = |finished_at| match settled(Schedule::manual(), &failed, finished_at).row {
         Row::Again { due_at, .. } => due_at,
         row => panic!("{row:?}"),
     };

@@ -102,7 +102,7 @@ impl Place {
         let no_args = || RawValue::from_string("{}".to_owned()).expect("an empty object is JSON");
         NewEvent {
             event_type: self.job.event_type.clone().unwrap_or_else(|| "sexton.noop".to_owned()),
-            schedule: Schedule::Manual,
+            schedule: Schedule::manual(),
             args: self.job.args.clone().unwrap_or_else(no_args),
             key: None,
             description: None,
@@ -125,7 +125,7 @@ impl Desk {
     /// One event for that instant.
     #[must_use]
     pub fn event_at(&self, when: DateTime<Utc>) -> NewEvent {
-        NewEvent { schedule: Schedule::Once { when }, ..self.event.clone() }
+        NewEvent { schedule: Schedule::once(when), ..self.event.clone() }
     }
 
     /// Stores them in one transaction, timed.

@@ -4,7 +4,9 @@
 
 mod drawn;
 
+use crate::cli::backfill::Backfill;
 use crate::cli::connect::{Door, List};
+use crate::cli::import::Import;
 use crate::cli::when::When;
 use crate::cli::{Done, Failure, input};
 use crate::client::{Body, encode};
@@ -40,10 +42,14 @@ pub enum Event {
         #[arg(long, value_name = "TEXT")]
         note: Option<String>,
     },
-    /// Let paused events go on; what was missed is one run at most
+    /// Let paused events go on; what was missed follows their misfire policy
     Resume(Ids),
     /// Run events once now; their schedules stay as they are
     RunNow(Ids),
+    /// Run instants of the past that were missed, or came before the event
+    Backfill(Backfill),
+    /// Take over a crontab or systemd timers as events
+    Import(Box<Import>),
 }
 
 /// One or more ids.
@@ -59,14 +65,19 @@ Examples:
   sexton event schedule shell.run --in 90s --args '{\"argv\": [\"date\"]}'
   sexton event schedule shell.run --args @job.json --key nightly --cron '0 2 * * *' --tz Europe/Paris
   sexton event schedule acme.start_resource --at 2026-12-24T18:00:00+01:00 --resource @web.json
+  sexton event schedule shell.run --args @job.json --rrule 'FREQ=WEEKLY;BYDAY=MO,FR;BYHOUR=18;BYMINUTE=0;BYSECOND=0'
+  sexton event schedule shell.run --args @job.json --every '1 month' --anchor 2026-01-31T08:00:00Z
+  sexton event schedule shell.run --args @job.json --every 10m --only office --exclude holidays --jitter 30s
+  sexton event schedule shell.run --args @job.json --cron @hourly --misfire all --catch-up 6h --expires 30m
   sexton event schedule --from events.ndjson
 
 A line of a file is an object with event_type and schedule, and, if wanted,
 args key description bot resources labels priority retry. All lines are stored, or none.
 
 A schedule is one of
-  {\"once\": \"2026-12-24T18:00:00+01:00\"}   {\"every\": \"5m\"}   {\"after\": \"5m\"}
-  {\"cron\": \"0 2 * * *\", \"tz\": \"Europe/Paris\"}   {\"manual\": true}";
+  {\"once\": \"2026-12-24T18:00:00+01:00\"}   {\"every\": \"5m\"}   {\"every\": \"1 month\", \"tz\": \"Europe/Paris\"}   {\"after\": \"5m\"}
+  {\"cron\": \"0 2 * * *\", \"tz\": \"Europe/Paris\"}   {\"rrule\": \"FREQ=DAILY\", \"tz\": \"Europe/Paris\"}   {\"manual\": true}
+with its terms beside it: start end max_runs expires jitter exclude only misfire catch_up gap fold dialect day_match";
 
 /// What to schedule.
 #[derive(Debug, Args)]
@@ -76,7 +87,7 @@ pub struct Schedule {
     #[arg(value_name = "TYPE", required_unless_present = "from")]
     pub event_type: Option<String>,
     /// Many events, one JSON object a line; `-` is standard input
-    #[arg(long, value_name = "FILE.ndjson|-", conflicts_with_all = ["event_type", "when", "tz", "args", "key", "description", "bot", "resource", "label", "priority", "retry"])]
+    #[arg(long, value_name = "FILE.ndjson|-", conflicts_with_all = ["event_type", "when", "Terms", "args", "key", "description", "bot", "resource", "label", "priority", "retry"])]
     pub from: Option<String>,
     /// When.
     #[command(flatten)]
@@ -174,6 +185,8 @@ impl Event {
             Self::Pause { ids, note } => verb(door, &ids, "pause", &json!({"note": note})),
             Self::Resume(ids) => verb(door, &ids, "resume", &json!({})),
             Self::RunNow(ids) => verb(door, &ids, "run-now", &json!({})),
+            Self::Backfill(backfill) => backfill.run(door),
+            Self::Import(import) => import.run(door),
         }
     }
 }
@@ -199,7 +212,7 @@ impl Schedule {
             }
             None => Body::Json(self.body()?),
         };
-        let answer = door.open()?.call("POST", "/api/v1/events", body)?;
+        let answer = door.open()?.call("POST", "/api/v1/events", body).map_err(|trouble| self.when.told(trouble))?;
         door.answer(&answer, |answer| match answer {
             Value::Array(all) => all_accepted(all, &lines),
             one => accepted(one),
@@ -210,7 +223,7 @@ impl Schedule {
     fn body(&self) -> Result<String, Failure> {
         let schedule = self.when.schedule(Utc::now())?.ok_or_else(|| {
             let refusal = Refusal::new("INP016", Blame::Input, "nobody said when the event is to run");
-            Failure::Input(refusal.remedy("add one of --at, --in, --every, --after-each, --cron, --manual"))
+            Failure::Input(refusal.remedy("add one of --at, --in, --every, --after-each, --cron, --rrule, --manual"))
         })?;
         let mut event = Map::new();
         event.insert("event_type".to_owned(), json!(self.event_type));
@@ -254,7 +267,10 @@ fn with_args(fields: Map<String, Value>, args: Option<&str>) -> Result<String, F
 }
 
 /// `k=v` pairs as an object.
-fn labels(pairs: &[String]) -> Result<Value, Failure> {
+///
+/// # Errors
+/// `INP016` for one without `=`.
+pub fn labels(pairs: &[String]) -> Result<Value, Failure> {
     let pair = |text: &String| match text.split_once('=') {
         Some((k, v)) if !k.is_empty() => Ok((k.to_owned(), json!(v))),
         _ => {
@@ -302,7 +318,8 @@ impl Edit {
             return Err(Failure::Input(refusal.remedy("add --args, --description, --label, --priority or a schedule such as --every 5m")));
         }
         let body = with_args(fields, self.args.as_deref())?;
-        let answer = door.open()?.call("PATCH", &format!("/api/v1/events/{}", encode(&self.id)), Body::Json(body))?;
+        let answer = door.open()?.call("PATCH", &format!("/api/v1/events/{}", encode(&self.id)), Body::Json(body));
+        let answer = answer.map_err(|trouble| self.when.told(trouble))?;
         door.answer(&answer, altered)
     }
 }

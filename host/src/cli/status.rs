@@ -38,10 +38,24 @@ fn drawn(status: &Value) -> String {
         ("event types", format!("{} served of {}", text(status, "types.served"), text(status, "types.known"))),
         ("events", events),
         ("runs", format!("{} recorded, {} under way", text(counts, "runs"), text(status, "in_flight"))),
+        ("clock", clock(status)),
         ("socket", text(status, "socket")),
         ("plugin dir", text(status, "plugins_dir")),
         ("store", text(status, "store")),
     ])
+}
+
+/// The zone data, and how often the wall clock was set: each time may have moved what waits.
+fn clock(status: &Value) -> String {
+    let zones = match text(status, "tzdata").as_str() {
+        "" => String::new(),
+        version => format!("zone data {version}"),
+    };
+    match status["clock_steps"].as_u64() {
+        None | Some(0) => zones,
+        Some(1) => format!("{zones}; set once since the start"),
+        Some(times) => format!("{zones}; set {times} times since the start"),
+    }
 }
 
 /// Which lines of the audit.

@@ -13,6 +13,10 @@ fn help_is_as_it_was() {
     insta::assert_snapshot!("help", command.render_long_help().to_string());
     let event = command.find_subcommand_mut("event").expect("a verb").find_subcommand_mut("schedule").expect("a verb");
     insta::assert_snapshot!("help-event-schedule", event.clone().term_width(120).render_long_help().to_string());
+    for (noun, verb) in [("event", "import"), ("event", "backfill"), ("calendar", "set"), ("schedule", "preview")] {
+        let of = command.find_subcommand_mut(noun).expect("a noun").find_subcommand_mut(verb).expect("a verb");
+        insta::assert_snapshot!(format!("help-{noun}-{verb}"), of.clone().term_width(120).render_long_help().to_string());
+    }
     let check = command.find_subcommand_mut("plugin").expect("a verb").find_subcommand_mut("check").expect("a verb");
     insta::assert_snapshot!("help-plugin-check", check.clone().term_width(120).render_long_help().to_string());
 }
@@ -27,67 +31,96 @@ fn ends_have_their_exit_codes() {
         [Blame::Input, Blame::Config, Blame::Plugin, Blame::Store, Blame::World, Blame::Bug].map(|b| Failure::Host(refusal(b)).code());
     assert_eq!(by_host, [2, 4, 4, 4, 4, 1]);
     let of = |code: &str| Failure::Host(Refusal::new(code, Blame::Input, "no")).code();
-    assert_eq!(["INP008", "INP010", "INP021", "PLG001", "PLG035"].map(of), [4; 5], "the host's state stands against it");
+    assert_eq!(["INP008", "INP010", "INP021", "INP027", "PLG001", "PLG035"].map(of), [4; 6], "the host's state stands against it");
     assert_eq!(["INP001", "INP002", "INP009", "INP011", "INP015"].map(of), [2; 5], "the input itself is wrong");
     assert_eq!(Failure::from(io::Error::from(io::ErrorKind::BrokenPipe)).code(), 0);
 }
 
+const WRONG: &[&str] = &[
+    "sexton event schedule",
+    "sexton event schedule t --in 5s --every 5m",
+    "sexton event schedule t --from f --in 5s",
+    "sexton event schedule --from f --args {}",
+    "sexton event list --state gone",
+    "sexton run list --outcome good",
+    "sexton run logs",
+    "sexton run logs x.1 --attempt first",
+    "sexton plugin log-level p loud",
+    "sexton plugin place p moon",
+    "sexton plugin rollback",
+    "sexton plugin diff",
+    "sexton event cancel",
+    "sexton plugin",
+    "sexton nothing",
+    "sexton status --output xml",
+    "sexton action run uid",
+    "sexton plugin check f --placement moon",
+    "sexton plugin check f --signatures enforce",
+    "sexton plugin sign f",
+    "sexton plugin keygen --out d",
+    "sexton plugin keygen --out d --no-password --password-file f",
+    "sexton event schedule --from f --tz UTC",
+    "sexton event schedule --from f --misfire skip",
+    "sexton event schedule --from f --exclude a",
+    "sexton event schedule t --every 5m --misfire never",
+    "sexton event schedule t --cron @daily --gap jump",
+    "sexton event schedule t --cron @daily --fold second",
+    "sexton event schedule t --cron @daily --dialect unix",
+    "sexton event schedule t --cron @daily --day-match xor",
+    "sexton event schedule t --every 5m --max-runs 0",
+    "sexton event backfill e --from 2026-01-01T00:00:00Z",
+    "sexton event import",
+    "sexton event import --crontab f --systemd g",
+    "sexton event import --system-crontab",
+    "sexton event import --systemd g --system-crontab",
+    "sexton calendar set a",
+    "sexton calendar check",
+    "sexton schedule preview @daily --kind moon",
+];
+
+const RIGHT: &[&str] = &[
+    "sexton event schedule t --in 5s --priority -3",
+    "sexton event schedule --from -",
+    "sexton event schedule t --cron @daily --tz Europe/Paris --output json --host /s",
+    "sexton --host /s run list --event x --since 1h --limit 5",
+    "sexton run logs x.1 --attempt 2 -f",
+    "sexton plugin log-level p debug",
+    "sexton plugin place p in-process",
+    "sexton plugin rollback p --to 12 --force",
+    "sexton plugin reload p --force",
+    "sexton plugin load f --force",
+    "sexton plugin diff f --output ndjson",
+    "sexton plugin history p --limit 3",
+    "sexton audit --subject p --verb plugin.",
+    "sexton schedule preview @daily -n 3 --kind cron --after 2026-01-01T00:00:00Z --output json",
+    "sexton action run uid --matches f --non-matches g --settings {} --bot b",
+    "sexton plugin unload p --abandon --wait 5s --yes",
+    "sexton plugin check f --placement in-process --signatures warn --signature-keys d",
+    "sexton plugin sign f --key k --password-file p",
+    "sexton plugin keygen --out d --no-password",
+    "sexton serve --signatures enforce --signature-keys d",
+    "sexton serve --listen 1:2",
+    "sexton completions bash",
+    "sexton event schedule t --cron @daily --tz UTC --start a --end b --max-runs 3 --expires 5m --jitter 5s --exclude a --exclude b --only c",
+    "sexton event schedule t --cron @daily --misfire all --catch-up 5h --gap skip --fold both --dialect quartz --day-match and",
+    "sexton event edit e --rrule FREQ=DAILY --tz Europe/Paris --misfire skip",
+    "sexton event backfill e --from 2026-01-01T00:00:00Z --to 2026-01-02T00:00:00Z --dry-run",
+    "sexton event import --crontab - --system-crontab --type a.b --tz UTC --dry-run --skip --label a=b",
+    "sexton event import --systemd a.timer a.service b.timer --dry-run",
+    "sexton calendar set a --from f.ics --tz UTC",
+    "sexton calendar check --from - --at 2026-01-01T00:00:00Z --output json",
+    "sexton schedule preview @daily --exclude a --calendar a=f --calendar b=g",
+    "sexton schedule explain FREQ=DAILY --kind rrule --only a",
+    "sexton explain",
+];
+
 #[test]
 fn wrong_flags_are_usage_errors() {
-    let wrong = [
-        "sexton event schedule",
-        "sexton event schedule t --in 5s --every 5m",
-        "sexton event schedule t --from f --in 5s",
-        "sexton event schedule --from f --args {}",
-        "sexton event list --state gone",
-        "sexton run list --outcome good",
-        "sexton run logs",
-        "sexton run logs x.1 --attempt first",
-        "sexton plugin log-level p loud",
-        "sexton plugin place p moon",
-        "sexton plugin rollback",
-        "sexton plugin diff",
-        "sexton event cancel",
-        "sexton plugin",
-        "sexton nothing",
-        "sexton status --output xml",
-        "sexton action run uid",
-        "sexton plugin check f --placement moon",
-        "sexton plugin check f --signatures enforce",
-        "sexton plugin sign f",
-        "sexton plugin keygen --out d",
-        "sexton plugin keygen --out d --no-password --password-file f",
-    ];
-    for line in wrong {
+    for line in WRONG {
         let error = Cli::try_parse_from(line.split(' ')).expect_err(line);
         assert_eq!(error.exit_code(), 2, "{line}");
     }
-    let right = [
-        "sexton event schedule t --in 5s --priority -3",
-        "sexton event schedule --from -",
-        "sexton event schedule t --cron @daily --tz Europe/Paris --output json --host /s",
-        "sexton --host /s run list --event x --since 1h --limit 5",
-        "sexton run logs x.1 --attempt 2 -f",
-        "sexton plugin log-level p debug",
-        "sexton plugin place p in-process",
-        "sexton plugin rollback p --to 12 --force",
-        "sexton plugin reload p --force",
-        "sexton plugin load f --force",
-        "sexton plugin diff f --output ndjson",
-        "sexton plugin history p --limit 3",
-        "sexton audit --subject p --verb plugin.",
-        "sexton schedule preview @daily -n 3 --kind cron --after 2026-01-01T00:00:00Z --output json",
-        "sexton action run uid --matches f --non-matches g --settings {} --bot b",
-        "sexton plugin unload p --abandon --wait 5s --yes",
-        "sexton plugin check f --placement in-process --signatures warn --signature-keys d",
-        "sexton plugin sign f --key k --password-file p",
-        "sexton plugin keygen --out d --no-password",
-        "sexton serve --signatures enforce --signature-keys d",
-        "sexton serve --listen 1:2",
-        "sexton completions bash",
-        "sexton explain",
-    ];
-    for line in right {
+    for line in RIGHT {
         assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");
     }
 }

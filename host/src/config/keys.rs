@@ -36,6 +36,7 @@ pub const KEYS: &[Key] = &[
     key("connections_max", "SEXTON_CONNECTIONS_MAX", "256", "open connections on the socket, at most; more wait"),
     key("signatures", "SEXTON_SIGNATURES", "off", "what is asked of the signatures of plugins: off, warn or enforce"),
     key("signature_keys", "SEXTON_SIGNATURE_KEYS", "<state>/keys", "the directory of public keys (*.pub) whose signatures count"),
+    key("zoneinfo", "SEXTON_ZONEINFO", "/usr/share/zoneinfo", "the system's zone data; the newer of it and the built-in one is used"),
 ];
 
 /// The key nearest to what somebody wrote, for `did you mean`.

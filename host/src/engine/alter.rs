@@ -77,11 +77,12 @@ fn admit_edit(shared: &Shared, snapshot: &Snapshot, id: EventId, mut edit: Edit)
         schema::fits(known, args.get())?;
     }
     if let Some(schedule) = edit.schedule.take() {
-        edit.schedule = Some(schedule.settle(clock::now())?);
+        edit.schedule = Some(schedule.settle(clock::now(), &shared.calendars())?);
     }
     Ok(edit)
 }
 
-fn no_such_event(id: EventId) -> Refusal {
+/// Nobody has that id.
+pub fn no_such_event(id: EventId) -> Refusal {
     Refusal::new("INP009", Blame::Input, format!("there is no event `{id}`")).remedy("`sexton event list` shows those that are there")
 }

@@ -4,10 +4,12 @@
 //! done in order; what could not be given back is tried again.
 
 use crate::clock;
+use crate::engine::almanac;
 use crate::engine::due::Claim;
+use crate::engine::late::{self, Presence};
 use crate::engine::scheduler::Message;
 use crate::engine::shared::{Door, Shared};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use sexton_core::{Occurrence, TypeId};
 use sexton_store::StoreError;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -30,6 +32,8 @@ pub enum Errand {
     },
     /// Give these back unstarted.
     GiveBack(Vec<Claim>),
+    /// The clock was set by so much: what counts in elapsed time is moved with it.
+    Stepped(TimeDelta),
     /// Nothing more.
     End,
 }
@@ -47,15 +51,22 @@ pub struct Brought {
 pub fn run(shared: &Shared, errands: &Receiver<Errand>, door: &Door) {
     let mut owed: Vec<Claim> = Vec::new();
     let mut late = false;
+    let mut presence = Presence::since(clock::now());
     loop {
         let errand = if owed.is_empty() { errands.recv().map_err(|_| RecvTimeoutError::Disconnected) } else { errands.recv_timeout(AGAIN) };
         match errand {
             Ok(Errand::Claim { types, until, limit }) => {
-                let answer = claim(shared, &types, until, limit);
+                presence.note(&shared.registry.now(), clock::now());
+                let answer = claim(shared, &presence, &mut owed, &types, until, limit);
                 // Without a scheduler nobody waits for the answer, and what was claimed is resolved at the next start.
                 let _ = door.send(Message::Brought(answer));
             }
             Ok(Errand::GiveBack(claims)) => owed.extend(claims),
+            Ok(Errand::Stepped(step)) => {
+                give_back(shared, &mut owed);
+                almanac::stepped(shared, step);
+                let _ = door.send(Message::Due(clock::now()));
+            }
             Err(RecvTimeoutError::Timeout) => {}
             Ok(Errand::End) | Err(RecvTimeoutError::Disconnected) => {
                 give_back(shared, &mut owed);
@@ -74,11 +85,21 @@ pub fn run(shared: &Shared, errands: &Receiver<Errand>, door: &Door) {
     }
 }
 
-fn claim(shared: &Shared, types: &[TypeId], until: DateTime<Utc>, limit: usize) -> Result<Brought, StoreError> {
+fn claim(
+    shared: &Shared,
+    presence: &Presence,
+    owed: &mut Vec<Claim>,
+    types: &[TypeId],
+    until: DateTime<Utc>,
+    limit: usize,
+) -> Result<Brought, StoreError> {
     let claimed = match shared.store.next_due(types)? {
         Some(due) if due <= until => shared.store.claim(&shared.lease, types, until, limit)?,
         next_due => return Ok(Brought { claimed: Vec::new(), next_due }),
     };
+    let judged = late::judge(shared, presence, claimed, clock::now());
+    owed.extend(judged.give_back.iter().map(|o| (o.id, o.token)));
+    let claimed = judged.go_on;
     // What was claimed must reach the scheduler whatever else fails: then it looks again soon.
     let next_due = shared.store.next_due(types).unwrap_or_else(|_| Some(clock::now()));
     Ok(Brought { claimed, next_due })

@@ -170,7 +170,7 @@ mod tests {
         let due_at = DateTime::UNIX_EPOCH + TimeDelta::seconds(due_s);
         let wish = NewEvent {
             event_type: "t.t".into(),
-            schedule: Schedule::Manual,
+            schedule: Schedule::manual(),
             args: serde_json::value::RawValue::from_string("{}".into()).expect("JSON"),
             key: None,
             description: None,
@@ -185,6 +185,7 @@ mod tests {
             type_id: TypeId(of),
             scheduled_for: due_at,
             due_at,
+            counted_to: None,
             cause: Cause::Schedule,
             by_schedule: true,
             attempt: 1,

@@ -4,6 +4,7 @@
 //! what cannot be handed over keeps its place, or is given back if nobody serves it.
 
 use crate::clock;
+use crate::engine::late;
 use crate::engine::scheduler::Scheduler;
 use crate::engine::settler::{self, Ending};
 use crate::engine::table::{Phase, Running};
@@ -80,6 +81,13 @@ impl Scheduler {
             let Some((_, of, generation)) = first else { return };
             let lane = lanes.get_mut(&generation).expect("a lane was made for each type that has room");
             let next = self.queue.peek(of).expect("a lane has room only for what has a head");
+            if late::is_expired(next, now) {
+                // Given back, it is claimed again and judged.
+                let expired = self.queue.pop(of).map(|expired| (expired.id, expired.token));
+                self.give_back(expired.into_iter().collect());
+                self.expect_due(Some(now));
+                continue;
+            }
             let Some(slot) = self.shared.flight.occupy(&slot_of(next, &lane.serving, now)) else { return };
             let occurrence = self.queue.pop(of).expect("what was looked at is still there: this thread owns the queue");
             let number = self.shared.run_number();

@@ -9,8 +9,9 @@ use crate::engine::shared::Shared;
 use crate::registry::Snapshot;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
-use sexton_core::schedule::ScheduleText;
-use sexton_core::{Blame, NewEvent, Refusal, Schedule};
+use sexton_core::calendar::Calendars;
+use sexton_core::schedule::{Rule, ScheduleText};
+use sexton_core::{Blame, EventId, NewEvent, Refusal, Schedule};
 use sexton_plugin_api::wire::{ScheduleOrder, StandingEvent};
 use sexton_store::rows::Intention;
 use sexton_store::store::StandingOffer;
@@ -61,12 +62,12 @@ pub fn admit(shared: &Shared, events: Vec<NewEvent>, lines: &[usize]) -> Result<
     limits::at_most("the number of events in one call", limits::BATCH, events.len())?;
     let places = Places { lines, count: events.len() };
     let (now, snapshot) = (clock::now(), shared.registry.now());
-    let ids = shared.event_ids(events.len());
+    let (ids, calendars) = (shared.event_ids(events.len()), shared.calendars());
     let admitted = events
         .into_iter()
         .zip(ids)
         .enumerate()
-        .map(|(i, (event, id))| admit_one(&snapshot, event, id, now).map_err(|refusal| places.named(i, refusal)));
+        .map(|(i, (event, id))| admit_one(&snapshot, &calendars, event, id, now).map_err(|refusal| places.named(i, refusal)));
     let admitted = admitted.collect::<Result<Vec<_>, _>>()?;
     each_key_once(&admitted, places)?;
     Ok((admitted, snapshot))
@@ -86,25 +87,25 @@ fn each_key_once(admitted: &[Admitted], places: Places<'_>) -> Result<(), Refusa
     Ok(())
 }
 
-fn admit_one(snapshot: &Snapshot, event: NewEvent, id: sexton_core::EventId, now: DateTime<Utc>) -> Result<Admitted, Refusal> {
+fn admit_one(snapshot: &Snapshot, calendars: &Calendars, event: NewEvent, id: EventId, now: DateTime<Utc>) -> Result<Admitted, Refusal> {
     limits::check(&event)?;
     let known = snapshot.types.get(&event.event_type).ok_or_else(|| unknown_type(snapshot, &event.event_type))?;
     schema::fits(known, event.args.get())?;
     let mut notes = Vec::new();
-    if matches!(event.schedule, Schedule::Once { when } if when < now - PAST) {
+    if matches!(event.schedule.rule, Rule::Once { when } if when < now - PAST) {
         notes.push("the time is in the past: it runs at once".to_owned());
     }
     let unresolved = known.serving.is_none();
     if unresolved {
         notes.push(format!("nobody serves `{}` on this host now: it waits until somebody does", event.event_type));
     }
-    let (wish, first) = settle(event, now)?;
+    let (wish, first) = settle(event, calendars, now)?;
     Ok(Admitted { intention: Intention { id, type_id: known.id, wish, first, standing_of: None }, unresolved, notes })
 }
 
-fn settle(event: NewEvent, now: DateTime<Utc>) -> Result<(NewEvent, Option<DateTime<Utc>>), Refusal> {
-    let schedule = event.schedule.settle(now)?;
-    let first = schedule.first(now)?;
+fn settle(event: NewEvent, calendars: &Calendars, now: DateTime<Utc>) -> Result<(NewEvent, Option<DateTime<Utc>>), Refusal> {
+    let schedule = event.schedule.settle(now, calendars)?;
+    let first = schedule.plan(calendars)?.first(now)?;
     Ok((NewEvent { schedule, ..event }, first))
 }
 
@@ -128,7 +129,7 @@ pub fn admit_standing(shared: &Shared, event: &StandingEvent, validator: &jsonsc
     let wish = from_order(order).map_err(named)?;
     limits::check(&wish).map_err(named)?;
     schema::check(&event.event_type, &Value::Null, validator, wish.args.get()).map_err(named)?;
-    let (wish, first) = settle(wish, clock::now()).map_err(named)?;
+    let (wish, first) = settle(wish, &shared.calendars(), clock::now()).map_err(named)?;
     let id = shared.event_ids(1).pop().expect("one id was asked for");
     Ok(StandingOffer { event_type: event.event_type.clone(), id, wish, first })
 }

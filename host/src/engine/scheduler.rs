@@ -5,11 +5,12 @@
 
 use crate::clock;
 use crate::engine::ahead;
+use crate::engine::almanac::ClockWatch;
 use crate::engine::claimer::{Brought, Errand};
 use crate::engine::due::{Claim, DueQueue};
 use crate::engine::shared::Shared;
 use crate::engine::wake::Wake;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use sexton_core::{EventId, OccurrenceId, TypeId};
 use sexton_store::StoreError;
 use std::collections::{HashMap, HashSet};
@@ -82,6 +83,7 @@ pub struct Scheduler {
     pub(super) not_before: Duration,
     pub(super) recheck_at: Duration,
     pub(super) stop: Option<Option<Sender<()>>>,
+    clocks: ClockWatch,
 }
 
 impl Scheduler {
@@ -102,6 +104,7 @@ impl Scheduler {
             not_before: Duration::ZERO,
             recheck_at: clock::boot_time() + ahead::RECHECK,
             stop: None,
+            clocks: ClockWatch::start(),
         }
     }
 
@@ -116,6 +119,9 @@ impl Scheduler {
                     return;
                 }
                 self.take(message);
+            }
+            if let Some(step) = self.clocks.step() {
+                self.step(step);
             }
             let now = clock::now();
             if self.stop.is_none() {
@@ -133,6 +139,15 @@ impl Scheduler {
                 Err(error) => panic!("the scheduler cannot wait: {error}"),
             }
         }
+    }
+
+    /// The clock was set: what waits for its instant goes back, so that it can be moved with what waits in the store.
+    fn step(&mut self, step: TimeDelta) {
+        let claims = self.queue.take_all();
+        self.give_back(claims);
+        // Without a claimer nothing is claimed any more either.
+        let _ = self.errands.send(Errand::Stepped(step));
+        self.expect_due(Some(clock::now()));
     }
 
     fn take(&mut self, message: Message) {

@@ -3,6 +3,7 @@
 //! Not a place for decisions. What must hold: everything mutable in it has its own lock, and none is held across a store call.
 
 use crate::clock;
+use crate::engine::almanac::Page;
 use crate::engine::calls;
 use crate::engine::duty::Health;
 use crate::engine::observe::Observers;
@@ -14,7 +15,8 @@ use crate::engine::table::Table;
 use crate::engine::wake::Bell;
 use crate::problem;
 use crate::registry::Registry;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
+use sexton_core::calendar::Calendars;
 use sexton_core::ids::EventIds;
 use sexton_core::{EventId, Refusal};
 use sexton_loader::flight::FlightRecord;
@@ -40,6 +42,17 @@ impl Door {
         self.bell.ring();
         Ok(())
     }
+}
+
+/// What schedules are asked with, and what was noticed of the clock.
+#[derive(Debug, Default)]
+pub struct Almanac {
+    /// As the store has them.
+    pub calendars: RwLock<Arc<Calendars>>,
+    /// Held by a verb on calendars from its storing to its reading: the later verb's is read later.
+    pub changing: Mutex<()>,
+    /// How often the clock was set since the start.
+    pub clock_steps: AtomicU64,
 }
 
 /// Shared by all threads of the engine.
@@ -72,6 +85,10 @@ pub struct Shared {
     pub calls: Sender<calls::Ask>,
     /// To the thread that watches over long runs.
     pub begun: Sender<Watch>,
+    /// To the thread that looks at zone data.
+    pub pages: Sender<Page>,
+    /// What schedules are asked with, and what was noticed of the clock.
+    pub almanac: Almanac,
     ids: Mutex<EventIds>,
     run_numbers: AtomicU64,
 }
@@ -100,13 +117,15 @@ pub struct Parts {
     pub calls: Sender<calls::Ask>,
     /// To the thread that watches over long runs.
     pub begun: Sender<Watch>,
+    /// To the thread that looks at zone data.
+    pub pages: Sender<Page>,
 }
 
 impl Shared {
     /// Nothing under way, numbers from 1 (0 means outside a run).
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        let Parts { store, lease, registry, flight, door, endings, calls, begun } = parts;
+        let Parts { store, lease, registry, flight, door, endings, calls, begun, pages } = parts;
         let host = u8::try_from(lease.host).unwrap_or(u8::MAX);
         Self {
             ids: Mutex::new(EventIds::new(host, lease.greatest_event)),
@@ -124,6 +143,8 @@ impl Shared {
             endings,
             calls,
             begun,
+            pages,
+            almanac: Almanac::default(),
             run_numbers: AtomicU64::new(1),
         }
     }

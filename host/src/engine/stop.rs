@@ -2,6 +2,7 @@
 //!
 //! Not a kill: threads of plugins are the supervisor's. What must hold: the store knows of every occurrence what it needs to run it again.
 
+use crate::engine::almanac::Page;
 use crate::engine::calls::{self, Ask};
 use crate::engine::inbound;
 use crate::engine::overruns::Watch;
@@ -32,6 +33,8 @@ pub struct Duties {
     pub settler: JoinHandle<()>,
     /// Ends by a message.
     pub overruns: JoinHandle<()>,
+    /// Ends by a message.
+    pub almanac: JoinHandle<()>,
     /// End by a message each.
     pub calls: Vec<JoinHandle<()>>,
     /// What they did not get to.
@@ -89,11 +92,12 @@ fn end(shared: &Shared, duties: Duties, settled: bool) {
     let _ = shared.endings.send(Ending::End);
     let _ = shared.door.send(Message::End);
     let _ = shared.begun.send(Watch::End);
+    let _ = shared.pages.send(Page::End);
     for _ in 0..calls::THREADS {
         let _ = shared.calls.send(Ask::End);
     }
     duties.settler.thread().unpark();
-    let all = [duties.scheduler, duties.claimer, duties.settler, duties.overruns].into_iter().chain(duties.calls);
+    let all = [duties.scheduler, duties.claimer, duties.settler, duties.overruns, duties.almanac].into_iter().chain(duties.calls);
     for duty in all {
         // A panic was said when it happened.
         let _ = duty.join();

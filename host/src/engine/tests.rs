@@ -6,6 +6,7 @@ mod calling;
 mod ending;
 mod failing;
 mod intaking;
+mod late;
 mod logging;
 mod rig;
 mod running;

@@ -1,4 +1,4 @@
-//! Addresses under `/actions`, and the preview of schedules.
+//! Addresses under `/actions`, and schedules that are only asked.
 //!
 //! Not the automation around bots. What must hold: an action's answer names every event that it scheduled.
 
@@ -11,7 +11,7 @@ use crate::preview::{Preview, Question};
 use axum::extract::{ConnectInfo, Path, State};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use sexton_core::EventId;
+use sexton_core::{EventId, Schedule};
 use sexton_plugin_api::wire::{Bot, Resource};
 
 /// An action that is served.
@@ -72,9 +72,29 @@ pub async fn run(State(rooms): State<Shared>, ConnectInfo(peer): ConnectInfo<Pee
     ok(Acted { scheduled })
 }
 
+/// Which schedule.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Asked {
+    schedule: Schedule,
+}
+
+/// A schedule in words.
+#[derive(Serialize)]
+pub struct Explained {
+    text: String,
+}
+
+/// `POST /schedule/explain`.
+pub async fn explain(State(rooms): State<Shared>, body: Raw) -> Answer<Explained> {
+    let Asked { schedule } = reading::object(&reading::text(body)?)?;
+    let text = blocking(move || crate::preview::explain(schedule, &rooms.engine.calendars(), chrono::Utc::now()).map_err(No));
+    ok(Explained { text: text.await? })
+}
+
 /// `POST /schedule/preview`.
-pub async fn preview(body: Raw) -> Answer<Preview> {
+pub async fn preview(State(rooms): State<Shared>, body: Raw) -> Answer<Preview> {
     let question: Question = reading::object(&reading::text(body)?)?;
-    let preview = blocking(move || crate::preview::of_json(&question, chrono::Utc::now()).map_err(No));
+    let preview = blocking(move || crate::preview::of_json(&question, &rooms.engine.calendars(), chrono::Utc::now()).map_err(No));
     ok(preview.await?)
 }

@@ -7,6 +7,7 @@ use crate::registry::Snapshot;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::value::RawValue;
+use sexton_core::decide::SkipReason;
 use sexton_core::{Bot, Event, EventId, EventState, Resource, RetryPolicy, Schedule};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -32,6 +33,7 @@ pub struct EventView {
     reason: Option<String>,
     occurrences: i64,
     skipped: i64,
+    skips: BTreeMap<SkipReason, i64>,
     standing_of: Option<String>,
     created_at: DateTime<Utc>,
     created_by: String,
@@ -78,6 +80,7 @@ impl Derived {
             reason: event.reason,
             occurrences: event.occurrences,
             skipped: event.skipped,
+            skips: event.skips,
             standing_of: event.standing_of,
             created_at: event.created_at,
             created_by: event.created_by,

@@ -11,7 +11,9 @@ use crate::http::event_view::{Derived, EventView};
 use crate::http::reading::{self, Raw};
 use axum::extract::{ConnectInfo, Path, State};
 use axum::http::{HeaderMap, StatusCode};
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use sexton_core::schedule::instant;
 use sexton_core::{Blame, EventId, OccurrenceId, Refusal, Run};
 use sexton_store::rows::{Change, Edit, EventFilter, Page, RunFilter, Waiting};
 
@@ -136,10 +138,46 @@ pub async fn verb(
         "run-now" => Change::RunNow,
         _ => {
             let refusal = Refusal::new("INP019", Blame::Input, format!("there is no verb `{verb}` on an event"));
-            return Err(No(refusal.expected("pause, resume, cancel or run-now")));
+            return Err(No(refusal.expected("pause, resume, cancel, run-now or backfill")));
         }
     };
     alter(rooms, peer, id, change).await
+}
+
+/// A stretch of the past.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Stretch {
+    from: String,
+    to: String,
+    #[serde(default)]
+    dry_run: bool,
+}
+
+/// What a backfill found and stored.
+#[derive(Serialize)]
+pub struct BackfillView {
+    event: EventId,
+    instants: Vec<DateTime<Utc>>,
+    stored: usize,
+}
+
+/// `POST /events/{id}/backfill`.
+pub async fn backfill(
+    State(rooms): State<Shared>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Path(id): Path<String>,
+    body: Raw,
+) -> Answer<BackfillView> {
+    let id = event_id(&id)?;
+    let Stretch { from, to, dry_run } = reading::object(&reading::text(body)?)?;
+    let range = (instant::parse(&from)?, instant::parse(&to)?);
+    let found = blocking(move || -> Result<_, No> {
+        let found = rooms.engine.backfill(id, range, dry_run, &peer.actor())?;
+        let stored = if found.stored { found.instants.len() } else { 0 };
+        Ok(BackfillView { event: id, instants: found.instants, stored })
+    });
+    ok(found.await?)
 }
 
 async fn alter(rooms: Shared, peer: Peer, id: EventId, change: Change) -> Answer<AlteredView> {

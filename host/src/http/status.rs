@@ -59,6 +59,7 @@ pub async fn status(State(rooms): State<Shared>) -> Answer<Value> {
                 "rejected": plugins.iter().filter(|p| p.rejection.is_some()).count(),
             },
             "types": {"known": snapshot.types.len(), "served": snapshot.served().len()},
+            "clock_steps": rooms.engine.clock_steps(),
             "tzdata": sexton_core::schedule::zone::tzdata_version(),
         }))
     });

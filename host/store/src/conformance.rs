@@ -19,6 +19,7 @@ pub mod schedule;
 pub mod settle;
 pub mod standing;
 pub mod threads;
+pub mod time;
 
 pub use ground::Ground;
 
@@ -39,6 +40,7 @@ pub const THEMES: &[&[Theme]] = &[
     standing::THEMES,
     audit::THEMES,
     prune::THEMES,
+    time::THEMES,
     threads::THEMES,
 ];
 

@@ -3,8 +3,10 @@
 //! Not SQL and not JSON of the API. What must hold: times are `DateTime<Utc>` with microseconds.
 
 mod history;
+mod time;
 
 pub use history::{AuditFilter, AuditLine, Crash, GenerationRow, RunLine, RunLog};
+pub use time::{CalendarRow, ClockPage, Misfired, ZonePage, ZoneRow};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};

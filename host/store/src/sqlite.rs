@@ -5,7 +5,10 @@
 
 mod alter;
 mod audit;
+mod backfill;
+mod calendars;
 mod claim;
+mod clock;
 mod codec;
 mod connection;
 mod counters;
@@ -17,6 +20,7 @@ mod hosts;
 mod lock;
 mod logs;
 mod migrations;
+mod misfire;
 mod pause;
 mod plugins;
 mod prune;
@@ -27,6 +31,7 @@ mod replan;
 mod runs;
 mod schedule;
 mod settle;
+mod skips;
 mod standing;
 pub mod state;
 mod status;
@@ -35,19 +40,22 @@ mod tests;
 mod types;
 mod unreadable;
 mod writer;
+mod zones;
 
 use crate::rows::{
-    Aborted, Actor, AuditFilter, AuditLine, Change, Counts, Crash, Decision, EventFilter, GenerationRow, Intention, Lease, Offer, Page,
-    PluginRow, RunEnd, RunFilter, RunLog, Settled, TypeRow, Waiting,
+    Aborted, Actor, AuditFilter, AuditLine, CalendarRow, Change, ClockPage, Counts, Crash, Decision, EventFilter, GenerationRow, Intention,
+    Lease, Misfired, Offer, Page, PluginRow, RunEnd, RunFilter, RunLog, Settled, TypeRow, Waiting, ZonePage, ZoneRow,
 };
 use crate::store::{Result, StandingOffer, Store};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use codec::micros;
 use parking_lot::Mutex;
 use rusqlite::Connection;
 use schedule::EventRow;
 use serde_json::Value;
 use serde_json::value::RawValue;
+use sexton_core::calendar::Calendar;
+use sexton_core::schedule::zone::ZoneRules;
 use sexton_core::{Event, EventId, Occurrence, OccurrenceId, Run, TypeId};
 use std::path::{Path, PathBuf};
 
@@ -141,6 +149,61 @@ impl Store for Sqlite {
             }
         }
         Ok(occurrences)
+    }
+
+    fn misfire(&self, lease: &Lease, found: &[Misfired], now: DateTime<Utc>) -> Result<Vec<bool>> {
+        let (lease, found) = (lease.clone(), found.to_vec());
+        self.writer.call(found.len(), move |tx| misfire::misfire(tx, &lease, &found, now))
+    }
+
+    fn backfill(&self, lease: &Lease, id: EventId, instants: &[DateTime<Utc>], by: &Actor, now: DateTime<Utc>) -> Result<()> {
+        let (lease, instants, by) = (lease.clone(), instants.to_vec(), by.0.clone());
+        self.writer.call(instants.len(), move |tx| backfill::backfill(tx, &lease, id, &instants, &by, now))
+    }
+
+    fn calendars(&self) -> Result<Vec<CalendarRow>> {
+        self.read(calendars::list)
+    }
+
+    fn set_calendar(&self, lease: &Lease, name: &str, calendar: &Calendar, by: &Actor, now: DateTime<Utc>) -> Result<i64> {
+        let (lease, name, calendar, by) = (lease.clone(), name.to_owned(), calendar.clone(), by.0.clone());
+        self.writer.call(1, move |tx| calendars::set(tx, &lease, &name, &calendar, &by, now))
+    }
+
+    fn remove_calendar(&self, lease: &Lease, name: &str, by: &Actor, now: DateTime<Utc>) -> Result<bool> {
+        let (lease, name, by) = (lease.clone(), name.to_owned(), by.0.clone());
+        self.writer.call(1, move |tx| calendars::remove(tx, &lease, &name, &by, now))
+    }
+
+    fn zones(&self) -> Result<Vec<ZoneRow>> {
+        self.read(zones::in_use)
+    }
+
+    fn note_zone(&self, lease: &Lease, tz: &str, rules: &ZoneRules) -> Result<()> {
+        let (lease, tz, rules) = (lease.clone(), tz.to_owned(), rules.clone());
+        self.writer.call(1, move |tx| zones::note(tx, &lease, &tz, &rules))
+    }
+
+    fn replan_zone(&self, lease: &Lease, tz: &str, rules: &ZoneRules, limit: usize, now: DateTime<Utc>) -> Result<ZonePage> {
+        let (lease, tz, rules) = (lease.clone(), tz.to_owned(), rules.clone());
+        self.writer.call(limit, move |tx| zones::replan(tx, &lease, &tz, &rules, limit, now))
+    }
+
+    fn move_retries(&self, lease: &Lease, step: TimeDelta) -> Result<i64> {
+        let lease = lease.clone();
+        self.writer.call(1, move |tx| clock::move_retries(tx, &lease, step))
+    }
+
+    fn clock_set_back(
+        &self,
+        lease: &Lease,
+        back: TimeDelta,
+        after: Option<OccurrenceId>,
+        limit: usize,
+        now: DateTime<Utc>,
+    ) -> Result<ClockPage> {
+        let lease = lease.clone();
+        self.writer.call(limit, move |tx| clock::set_back(tx, &lease, back, after, limit, now))
     }
 
     fn give_back(&self, lease: &Lease, claims: &[(OccurrenceId, i64)]) -> Result<()> {

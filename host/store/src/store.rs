@@ -4,12 +4,14 @@
 
 use crate::error::StoreError;
 use crate::rows::{
-    Aborted, Actor, AuditFilter, AuditLine, Change, Counts, Crash, Decision, EventFilter, GenerationRow, Intention, Lease, Offer, Page,
-    PluginRow, RunEnd, RunFilter, RunLog, Settled, TypeRow, Waiting,
+    Aborted, Actor, AuditFilter, AuditLine, CalendarRow, Change, ClockPage, Counts, Crash, Decision, EventFilter, GenerationRow, Intention,
+    Lease, Misfired, Offer, Page, PluginRow, RunEnd, RunFilter, RunLog, Settled, TypeRow, Waiting, ZonePage, ZoneRow,
 };
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 use serde_json::value::RawValue;
+use sexton_core::calendar::Calendar;
+use sexton_core::schedule::zone::ZoneRules;
 use sexton_core::{Event, EventId, Occurrence, OccurrenceId, Run, TypeId};
 
 /// What a verb answers.
@@ -36,6 +38,44 @@ pub trait Store: Send + Sync {
     /// cannot be read are left out and their events paused, with the fault as the reason.
     fn claim(&self, lease: &Lease, types: &[TypeId], until: DateTime<Utc>, limit: usize) -> Result<Vec<Occurrence>>;
 
+    /// Writes what was decided about claimed occurrences that were found late (`sexton_core::decide::late`): meant for another instant, or
+    /// taken away with the successor stored in their place; what was passed over is counted. Before: claimed under the token, and not
+    /// started. After: for each whether the claim still stood; one that was taken back meanwhile is left alone and must not be started.
+    fn misfire(&self, lease: &Lease, found: &[Misfired], now: DateTime<Utc>) -> Result<Vec<bool>>;
+
+    /// Stores one occurrence of cause `backfill` for each instant, due at once, all or nothing. The schedule's own next one stays where it
+    /// is. Refused if the event is not there (`INP009`) or has ended (`INP010`).
+    fn backfill(&self, lease: &Lease, id: EventId, instants: &[DateTime<Utc>], by: &Actor, now: DateTime<Utc>) -> Result<()>;
+
+    /// Named calendars, by name.
+    fn calendars(&self) -> Result<Vec<CalendarRow>>;
+    /// Stores a calendar under its name, in place of one that was there, and re-plans the open events that name it: what is due, claimed or
+    /// tried already stays. Answers how many moved.
+    fn set_calendar(&self, lease: &Lease, name: &str, calendar: &Calendar, by: &Actor, now: DateTime<Utc>) -> Result<i64>;
+    /// Forgets a calendar. Refused while an open event names it (`INP027`). Answers whether it was there.
+    fn remove_calendar(&self, lease: &Lease, name: &str, by: &Actor, now: DateTime<Utc>) -> Result<bool>;
+
+    /// Zones other than UTC that open events follow, each with the rules that they were planned by.
+    fn zones(&self) -> Result<Vec<ZoneRow>>;
+    /// Notes the rules by which a zone's events are planned. A pass that is on its way is left alone.
+    fn note_zone(&self, lease: &Lease, tz: &str, rules: &ZoneRules) -> Result<()>;
+    /// Re-plans the next `limit` events of a zone by its rules of now. To be asked until it is done; a pass that was cut off goes on where
+    /// it came to. After the last page: the rules are noted, and an audit line says how many were looked at and moved.
+    fn replan_zone(&self, lease: &Lease, tz: &str, rules: &ZoneRules, limit: usize, now: DateTime<Utc>) -> Result<ZonePage>;
+
+    /// Moves the due instants of waiting retries with the host's clock, which was stepped by so much; answers how many.
+    fn move_retries(&self, lease: &Lease, step: TimeDelta) -> Result<i64>;
+    /// After the host's clock was set back: looks at the next `limit` rows after `after` and lets elapsed rhythms go on from `now`. To be
+    /// asked until it names no last one.
+    fn clock_set_back(
+        &self,
+        lease: &Lease,
+        back: TimeDelta,
+        after: Option<OccurrenceId>,
+        limit: usize,
+        now: DateTime<Utc>,
+    ) -> Result<ClockPage>;
+
     /// Gives claims back unstarted: no run, no attempt. A stale token is passed over. Where a row goes is said by its event's state of
     /// now: held if it is paused, deleted if it is cancelled, else back into the due order at its old instant.
     fn give_back(&self, lease: &Lease, claims: &[(OccurrenceId, i64)]) -> Result<()>;
@@ -50,8 +90,8 @@ pub trait Store: Send + Sync {
     fn next_due(&self, types: &[TypeId]) -> Result<Option<DateTime<Utc>>>;
 
     /// Changes one event. Tokens of its claimed occurrences are bumped, but not of those in `running`: they settle normally. Refused
-    /// (`INP009` no such event, `INP010` state does not allow it, named). `Resume` lets the held rows go on as they are: the one that the
-    /// schedule gave runs, late if its instant is over, for all that was missed; its settlement counts the rest as skipped. `Edit`
+    /// (`INP009` no such event, `INP010` state does not allow it, named). `Resume` judges the held row that the schedule gave by the misfire
+    /// policy, as one that was found late, so that at most one run makes up for the pause; other rows go on as they are. `Edit`
     /// of the schedule re-plans from `now` on and counts what was missed as skipped. After: the event as stored.
     fn alter(&self, lease: &Lease, id: EventId, change: &Change, running: &[OccurrenceId], by: &Actor, now: DateTime<Utc>)
     -> Result<Event>;

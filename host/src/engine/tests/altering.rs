@@ -2,6 +2,7 @@
 
 use super::rig::{Does, Generation, Rig, event, in_ms, once, until};
 use crate::clock;
+use sexton_core::schedule::Rule;
 use sexton_core::{EventState, Outcome, Schedule};
 use sexton_plugin_api::wire::JobEnd;
 use sexton_store::rows::{Change, Edit};
@@ -55,7 +56,7 @@ fn what_runs_already_is_named_and_settles() {
     let rig = Rig::new();
     let generation = Generation::new(&rig, 1, 8, |_| Does::Holds);
     rig.serve(&[("a.a", Some(&generation.serving))]);
-    let id = rig.schedule(event("a.a", Schedule::Every { step: Duration::from_secs(3_600), anchor: Some(in_ms(20)) }));
+    let id = rig.schedule(event("a.a", Schedule::every(Duration::from_secs(3_600), Some(in_ms(20)))));
     generation.until("it has started", |seen| seen.ran.len() == 1);
     let answer = rig.engine.alter(id, Change::Pause { note: Some("maintenance".into()) }, &rig.by).unwrap();
     assert_eq!(answer.running.len(), 1);
@@ -96,11 +97,11 @@ fn an_edit_is_held_to_the_schema_and_settles_its_schedule() {
     let raw = |text: &str| serde_json::value::RawValue::from_string(text.into()).ok();
     let wrong = Edit { args: raw(r#"{"wait": 1}"#), ..Edit::default() };
     assert_eq!(rig.engine.alter(id, Change::Edit(Box::new(wrong)), &rig.by).unwrap_err().code, "INP002");
-    let schedule = Some(Schedule::Every { step: Duration::from_secs(60), anchor: None });
+    let schedule = Some(Schedule::every(Duration::from_secs(60), None));
     let right = Edit { args: raw(r#"{"wait": true}"#), schedule, ..Edit::default() };
     let answer = rig.engine.alter(id, Change::Edit(Box::new(right)), &rig.by).unwrap();
     assert_eq!(answer.event.wish.args.get(), r#"{"wait": true}"#);
-    assert!(matches!(answer.event.wish.schedule, Schedule::Every { anchor: Some(_), .. }));
+    assert!(matches!(answer.event.wish.schedule.rule, Rule::Every { anchor: Some(_), .. }));
     let unknown = sexton_core::EventId(7);
     assert_eq!(rig.engine.alter(unknown, Change::Edit(Box::default()), &rig.by).unwrap_err().code, "INP009");
 }

@@ -1,16 +1,18 @@
 //! A store that cannot write: nothing is lost, nothing new starts, and it is said.
 
 use super::rig::{Does, Generation, Rig, event, in_ms, once, until};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use parking_lot::Mutex;
 use serde_json::Value;
 use serde_json::value::RawValue;
+use sexton_core::calendar::Calendar;
+use sexton_core::schedule::zone::ZoneRules;
 use sexton_core::{Event, EventId, Occurrence, OccurrenceId, Outcome, Refusal, Run, TypeId};
 use sexton_loader::flight::FlightFile;
 use sexton_plugin_api::wire::JobEnd;
 use sexton_store::rows::{
-    Aborted, Actor, AuditFilter, AuditLine, Change, Counts, Crash, Decision, EventFilter, GenerationRow, Intention, Lease, Offer, Page,
-    PluginRow, RunEnd, RunFilter, RunLog, Settled, TypeRow, Waiting,
+    Aborted, Actor, AuditFilter, AuditLine, CalendarRow, Change, ClockPage, Counts, Crash, Decision, EventFilter, GenerationRow, Intention,
+    Lease, Misfired, Offer, Page, PluginRow, RunEnd, RunFilter, RunLog, Settled, TypeRow, Waiting, ZonePage, ZoneRow,
 };
 use sexton_store::sqlite::Sqlite;
 use sexton_store::store::{Result, StandingOffer};
@@ -65,6 +67,11 @@ impl Store for Failing {
         self.inner.give_back(lease, claims)
     }
 
+    fn misfire(&self, lease: &Lease, found: &[Misfired], now: DateTime<Utc>) -> Result<Vec<bool>> {
+        self.look()?;
+        self.inner.misfire(lease, found, now)
+    }
+
     fn recover(&self, lease: &Lease, aborted: &[Aborted], now: DateTime<Utc>) -> Result<(i64, i64)> {
         self.look()?;
         self.inner.recover(lease, aborted, now)
@@ -80,6 +87,15 @@ impl Store for Failing {
         fn next_due(&self, types: &[TypeId]) -> Result<Option<DateTime<Utc>>>;
         fn alter(&self, lease: &Lease, id: EventId, change: &Change, running: &[OccurrenceId], by: &Actor, now: DateTime<Utc>) -> Result<Event>;
         fn pause_many(&self, lease: &Lease, ids: &[EventId], reason: &str, running: &[OccurrenceId], by: &Actor, now: DateTime<Utc>) -> Result<u64>;
+        fn backfill(&self, lease: &Lease, id: EventId, instants: &[DateTime<Utc>], by: &Actor, now: DateTime<Utc>) -> Result<()>;
+        fn calendars(&self) -> Result<Vec<CalendarRow>>;
+        fn set_calendar(&self, lease: &Lease, name: &str, calendar: &Calendar, by: &Actor, now: DateTime<Utc>) -> Result<i64>;
+        fn remove_calendar(&self, lease: &Lease, name: &str, by: &Actor, now: DateTime<Utc>) -> Result<bool>;
+        fn zones(&self) -> Result<Vec<ZoneRow>>;
+        fn note_zone(&self, lease: &Lease, tz: &str, rules: &ZoneRules) -> Result<()>;
+        fn replan_zone(&self, lease: &Lease, tz: &str, rules: &ZoneRules, limit: usize, now: DateTime<Utc>) -> Result<ZonePage>;
+        fn move_retries(&self, lease: &Lease, step: TimeDelta) -> Result<i64>;
+        fn clock_set_back(&self, lease: &Lease, back: TimeDelta, after: Option<OccurrenceId>, limit: usize, now: DateTime<Utc>) -> Result<ClockPage>;
         fn event(&self, id: EventId) -> Result<Option<Event>>;
         fn events(&self, filter: &EventFilter, page: &Page) -> Result<Vec<Event>>;
         fn waiting(&self, id: EventId) -> Result<Vec<Waiting>>;

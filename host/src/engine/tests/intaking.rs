@@ -4,10 +4,12 @@ use super::rig::{Rig, event, in_ms, once};
 use crate::engine::limits;
 use crate::registry::{Coming, KnownType, Snapshot};
 use chrono::{DateTime, Utc};
+use sexton_core::schedule::Rule;
 use sexton_core::{EventState, NewEvent, Resource, Schedule};
 use sexton_store::rows::{Change, Edit};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 fn raw(text: &str) -> Box<serde_json::value::RawValue> {
     serde_json::value::RawValue::from_string(text.into()).unwrap()
@@ -21,10 +23,10 @@ fn resource(id: &str) -> Resource {
 fn what_is_wrong_is_refused_with_its_code_and_stores_nothing() {
     let rig = Rig::new();
     rig.serve(&[("a.a", None)]);
-    let plain = || event("a.a", Schedule::Manual);
+    let plain = || event("a.a", Schedule::manual());
     let long = "x".repeat(limits::KEY_BYTES + 1);
     let cases: Vec<(&str, NewEvent)> = vec![
-        ("INP001", event("a.b", Schedule::Manual)),
+        ("INP001", event("a.b", Schedule::manual())),
         ("INP002", NewEvent { args: raw(r#"{"wait": "yes"}"#), ..plain() }),
         ("INP002", NewEvent { args: raw("[]"), ..plain() }),
         ("INP015", NewEvent { args: raw(&format!("\"{}\"", "x".repeat(limits::ARGS_BYTES))), ..plain() }),
@@ -34,8 +36,8 @@ fn what_is_wrong_is_refused_with_its_code_and_stores_nothing() {
         ("INP015", NewEvent { resources: vec![resource(&long)], ..plain() }),
         ("INP015", NewEvent { retry: Some(sexton_core::RetryPolicy { attempts: 0, ..Default::default() }), ..plain() }),
         ("INP018", NewEvent { resources: vec![resource("r"), resource("r")], ..plain() }),
-        ("INP003", event("a.a", Schedule::Cron { expression: "61 * * * *".into(), tz: "UTC".into() })),
-        ("INP004", event("a.a", Schedule::Cron { expression: "1 * * * *".into(), tz: "Mars/Olympus".into() })),
+        ("INP003", event("a.a", Schedule::cron("61 * * * *", "UTC"))),
+        ("INP004", event("a.a", Schedule::cron("1 * * * *", "Mars/Olympus"))),
     ];
     for (code, wrong) in cases {
         let refusal = rig.engine.schedule(vec![wrong.clone()], &rig.by).unwrap_err();
@@ -55,7 +57,7 @@ fn what_is_wrong_is_refused_with_its_code_and_stores_nothing() {
 fn while_a_build_comes_in_arguments_fit_its_schema_as_well() {
     let rig = Rig::new();
     rig.serve(&[("a.a", None), ("a.b", None)]);
-    let stored = rig.schedule(event("a.a", Schedule::Manual));
+    let stored = rig.schedule(event("a.a", Schedule::manual()));
     let schema = serde_json::json!({"type": "object", "required": ["wait"]});
     let now = rig.registry.now();
     let old = &now.types["a.a"];
@@ -74,15 +76,15 @@ fn while_a_build_comes_in_arguments_fit_its_schema_as_well() {
     by_id.insert(known.id, known);
     rig.registry.swap(Snapshot { types, by_id, actions: BTreeMap::new() });
     for (args, message) in [("{}", "a new build of plugin `a` is being loaded"), (r#"{"wait": "yes"}"#, "break its schema at `/wait`")] {
-        let event = NewEvent { args: raw(args), ..event("a.a", Schedule::Manual) };
+        let event = NewEvent { args: raw(args), ..event("a.a", Schedule::manual()) };
         let refusal = rig.engine.schedule(vec![event], &rig.by).unwrap_err();
         assert!(refusal.code == "INP002" && refusal.message.contains(message) && refusal.remedy.is_some(), "{refusal}");
         let edit = Change::Edit(Box::new(Edit { args: Some(raw(args)), ..Edit::default() }));
         let refusal = rig.engine.alter(stored, edit, &rig.by).unwrap_err();
         assert!(refusal.code == "INP002" && refusal.message.contains(message), "{refusal}");
     }
-    rig.schedule(NewEvent { args: raw(r#"{"wait": true}"#), ..event("a.a", Schedule::Manual) });
-    rig.schedule(event("a.b", Schedule::Manual));
+    rig.schedule(NewEvent { args: raw(r#"{"wait": true}"#), ..event("a.a", Schedule::manual()) });
+    rig.schedule(event("a.b", Schedule::manual()));
     assert_eq!(rig.events(), 3);
 }
 
@@ -117,8 +119,8 @@ fn a_key_in_use_is_refused_and_names_the_event() {
 fn a_key_twice_in_one_call_names_both_places() {
     let rig = Rig::new();
     rig.serve(&[("a.a", None), ("a.b", None)]);
-    let keyed = |name: &str| NewEvent { key: Some("nightly".into()), ..event(name, Schedule::Manual) };
-    let batch = || vec![event("a.a", Schedule::Manual), keyed("a.a"), keyed("a.b"), keyed("a.a")];
+    let keyed = |name: &str| NewEvent { key: Some("nightly".into()), ..event(name, Schedule::manual()) };
+    let batch = || vec![event("a.a", Schedule::manual()), keyed("a.a"), keyed("a.b"), keyed("a.a")];
     for (lines, second, first) in [(&[][..], "event 4: ", "event 2"), (&[1, 3, 4, 9][..], "line 9: ", "line 3")] {
         let refusal = rig.engine.schedule_lines(batch(), lines, &rig.by).unwrap_err();
         assert_eq!(refusal.code, "INP008");
@@ -126,7 +128,7 @@ fn a_key_twice_in_one_call_names_both_places() {
         assert!(!refusal.to_string().contains("evt_"), "nothing that was rolled back is named: {refusal}");
     }
     assert_eq!(rig.events(), 0);
-    let refusal = rig.engine.schedule_lines(vec![event("a.c", Schedule::Manual)], &[7], &rig.by).unwrap_err();
+    let refusal = rig.engine.schedule_lines(vec![event("a.c", Schedule::manual())], &[7], &rig.by).unwrap_err();
     assert!(refusal.message.starts_with("line 7: "), "{refusal}");
     assert_eq!(rig.engine.schedule(batch().split_off(1)[..2].to_vec(), &rig.by).unwrap().len(), 2, "another type may use it");
 }
@@ -146,7 +148,7 @@ fn what_is_accepted_says_when_and_what_to_know() {
     rig.serve(&[("a.a", None)]);
     let future = in_ms(3_600_000);
     let accepted = rig.engine.schedule(
-        vec![event("a.a", once(DateTime::<Utc>::UNIX_EPOCH)), event("a.a", once(future)), event("a.a", Schedule::Manual)],
+        vec![event("a.a", once(DateTime::<Utc>::UNIX_EPOCH)), event("a.a", once(future)), event("a.a", Schedule::manual())],
         &rig.by,
     );
     let accepted = accepted.unwrap();
@@ -173,11 +175,22 @@ fn standing_events_are_held_to_the_same_rules_and_name_themselves() {
     assert!(
         offer.first.is_some()
             && offer.wish.key.as_deref() == Some("hourly")
-            && matches!(offer.wish.schedule, Schedule::Every { anchor: Some(_), .. })
+            && matches!(offer.wish.schedule.rule, Rule::Every { anchor: Some(_), .. })
     );
     let refusal = rig.engine.standing(&standing(serde_json::json!({}), every()), &validator).unwrap_err();
     assert!(refusal.code == "INP002" && refusal.message.starts_with("standing event `hourly` of `new.type`: "), "{refusal}");
     let refusal =
         rig.engine.standing(&standing(serde_json::json!({"path": "/"}), serde_json::json!({"every": "soon"})), &validator).unwrap_err();
     assert_eq!(refusal.code, "INP005", "{refusal}");
+}
+
+#[test]
+fn the_answer_says_when_it_is_due_with_its_jitter() {
+    let rig = Rig::new();
+    rig.serve(&[("a.a", None)]);
+    let mut spread = Schedule::every(Duration::from_secs(3_600), None);
+    spread.terms.jitter = Some(Duration::from_secs(3_000));
+    let accepted = rig.engine.schedule(vec![event("a.a", spread)], &rig.by).unwrap().remove(0);
+    let stored = rig.store.event(accepted.id).unwrap().unwrap();
+    assert_eq!(accepted.next_run_at, stored.next_run_at, "as the store has it");
 }

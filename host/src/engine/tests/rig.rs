@@ -164,7 +164,7 @@ pub fn event(event_type: &str, schedule: Schedule) -> NewEvent {
 }
 
 pub fn once(when: DateTime<Utc>) -> Schedule {
-    Schedule::Once { when }
+    Schedule::once(when)
 }
 
 pub fn in_ms(ms: u64) -> DateTime<Utc> {

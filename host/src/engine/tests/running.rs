@@ -43,7 +43,7 @@ fn a_recurring_event_runs_again_and_again() {
     let rig = Rig::new();
     let generation = Generation::succeeding(&rig, 1);
     rig.serve(&[("a.a", Some(&generation.serving))]);
-    let id = rig.schedule(event("a.a", Schedule::Every { step: Duration::from_secs(1), anchor: None }));
+    let id = rig.schedule(event("a.a", Schedule::every(Duration::from_secs(1), None)));
     until("it ran twice", || rig.outcomes(id).len() >= 2);
     let mut runs = rig.runs();
     runs.sort_by_key(|r| r.occurrence.n);

@@ -124,7 +124,7 @@ fn run_now(ground: &Ground) {
     let settled = ground.settle(&now, End::Succeeded, 8);
     assert_eq!((settled.state, settled.next_due), (EventState::Scheduled, None), "it gives no successor");
     assert_eq!(ground.event(id).next_run_at, Some(at(60)), "and moves nothing");
-    let manual = ground.schedule(wish(Schedule::Manual));
+    let manual = ground.schedule(wish(Schedule::manual()));
     ground.alter(manual, &Change::RunNow, 9).unwrap();
     let settled = ground.settle(&ground.claim_one(9), End::Succeeded, 10);
     assert_eq!(settled.state, EventState::Scheduled, "a manual event stays");
@@ -163,7 +163,7 @@ fn edit_running(ground: &Ground) {
     assert_eq!((settled.outcome, settled.next_due), (Outcome::Succeeded, Some(at(90))), "its successor follows the new schedule");
     let retried = ground.claim_one(90);
     ground.settle(&retried, End::Failed { permanent: false }, 91);
-    ground.alter(id, &to(Schedule::After { delay: Duration::from_secs(500) }), 92).unwrap();
+    ground.alter(id, &to(Schedule::after(Duration::from_secs(500))), 92).unwrap();
     let again = ground.claim_one(1_000);
     assert_eq!((again.id, again.attempt), (retried.id, 2), "a retry is still owed");
     assert_eq!(ground.settle(&again, End::Succeeded, 1_000).next_due, Some(at(1_500)));
@@ -177,7 +177,7 @@ fn edit_running(ground: &Ground) {
 
 fn edit_kinds(ground: &Ground) {
     let id = ground.schedule(every(60));
-    let event = ground.alter(id, &to(Schedule::Manual), 1).unwrap();
+    let event = ground.alter(id, &to(Schedule::manual()), 1).unwrap();
     assert_eq!((event.state, event.next_run_at), (EventState::Scheduled, None));
     let event = ground.alter(id, &to(once(100).schedule), 2).unwrap();
     assert_eq!(event.next_run_at, Some(at(100)));

@@ -9,6 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use parking_lot::Mutex;
 use serde_json::json;
 use serde_json::value::RawValue;
+use sexton_core::calendar::Calendars;
 use sexton_core::decide::End;
 use sexton_core::ids::EventIds;
 use sexton_core::{Event, EventId, NewEvent, Occurrence, OccurrenceId, Outcome, Run, Schedule, TypeId};
@@ -67,12 +68,12 @@ pub fn wish(schedule: Schedule) -> NewEvent {
 
 /// Once, at that second.
 pub fn once(seconds: i64) -> NewEvent {
-    wish(Schedule::Once { when: at(seconds) })
+    wish(Schedule::once(at(seconds)))
 }
 
 /// Each `step` seconds, on the grid of the beginning.
 pub fn every(step: u64) -> NewEvent {
-    wish(Schedule::Every { step: Duration::from_secs(step), anchor: Some(at(0)) })
+    wish(Schedule::every(Duration::from_secs(step), Some(at(0))))
 }
 
 /// The refusal's code, or what came instead.
@@ -111,8 +112,17 @@ impl Ground {
     /// A wish made ready to be stored, created at second 0.
     pub fn intention(&self, wish: NewEvent) -> Intention {
         let type_id = if wish.event_type == DOOR { self.door } else { self.bell };
-        let first = wish.schedule.first(at(0)).unwrap();
+        let first = wish.schedule.plan(&self.calendars()).unwrap().first(at(0)).unwrap();
         Intention { id: self.id(), type_id, wish, first, standing_of: None }
+    }
+
+    /// The calendars as stored.
+    pub fn calendars(&self) -> Calendars {
+        let mut calendars = Calendars::new();
+        for row in self.store.calendars().unwrap() {
+            calendars.insert(&row.name, Arc::new(row.calendar)).unwrap();
+        }
+        calendars
     }
 
     /// Stores an event; answers its id.

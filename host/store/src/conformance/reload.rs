@@ -40,7 +40,7 @@ fn args(ground: &Ground) {
     ground.schedule(with("{}", DOOR));
     let paused = ground.schedule(with("[2]", BELL));
     let cancelled = ground.schedule(with("3", BELL));
-    let manual = ground.schedule(NewEvent { key: Some("k".to_owned()), ..wish(Schedule::Manual) });
+    let manual = ground.schedule(NewEvent { key: Some("k".to_owned()), ..wish(Schedule::manual()) });
     let completed = ground.schedule(once(10));
     let discarded = ground.schedule(once(20));
     let running = ground.schedule(with("null", BELL));
@@ -78,7 +78,7 @@ fn as_alter(ground: &Ground) {
     let pairs: Vec<[EventId; 2]> = vec![
         [ground.schedule(every(60)), ground.schedule(every(60))],
         [ground.schedule(once(500)), ground.schedule(once(500))],
-        [ground.schedule(wish(Schedule::Manual)), ground.schedule(wish(Schedule::Manual))],
+        [ground.schedule(wish(Schedule::manual())), ground.schedule(wish(Schedule::manual()))],
         [ground.schedule(every(70)), ground.schedule(every(70))],
     ];
     for id in pairs[3] {

@@ -131,7 +131,7 @@ fn listing(ground: &Ground) {
 }
 
 fn manual(ground: &Ground) {
-    let id = ground.schedule(wish(Schedule::Manual));
+    let id = ground.schedule(wish(Schedule::manual()));
     let event = ground.event(id);
     assert_eq!((event.next_run_at, event.occurrences, event.state), (None, 0, EventState::Scheduled));
     assert!(ground.store.waiting(id).unwrap().is_empty());

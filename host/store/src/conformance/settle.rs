@@ -210,7 +210,7 @@ fn all_or_nothing(ground: &Ground) {
 }
 
 fn late_settlement(ground: &Ground) {
-    ground.schedule(wish(Schedule::After { delay: std::time::Duration::from_secs(60) }));
+    ground.schedule(wish(Schedule::after(std::time::Duration::from_secs(60))));
     let end = ground.end(&ground.claim_one(60), End::Succeeded, 70);
     let settled = ground.store.settle(&ground.lease, &[end], at(100)).unwrap().remove(0);
     assert_eq!(settled.next_due, Some(at(130)), "the store could not write for half a minute");
@@ -218,7 +218,7 @@ fn late_settlement(ground: &Ground) {
 
 fn no_successor(ground: &Ground) {
     let mut intention = ground.intention(once(10));
-    intention.wish.schedule = Schedule::Cron { expression: "0 * * * *".to_owned(), tz: "Mars/Olympus_Mons".to_owned() };
+    intention.wish.schedule = Schedule::cron("0 * * * *", "Mars/Olympus_Mons");
     let id = intention.id;
     ground.store.schedule(&ground.lease, &[intention], &tester(), at(0)).unwrap();
     let settled = ground.settle(&ground.claim_one(10), End::Succeeded, 11);
@@ -293,6 +293,6 @@ fn listing(ground: &Ground) {
     assert_eq!(count(RunFilter { since: Some(at(90)), ..RunFilter::default() }), 4);
     assert_eq!(count(RunFilter { event_type: Some("no.such".to_owned()), ..RunFilter::default() }), 0);
     assert_eq!(json!(all[0].1)["event_type"], json!(all[0].1.event_type));
-    let manual = ground.schedule(wish(Schedule::Manual));
+    let manual = ground.schedule(wish(Schedule::manual()));
     assert_eq!(count(RunFilter { event: Some(manual), ..RunFilter::default() }), 0);
 }

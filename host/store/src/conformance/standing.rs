@@ -19,7 +19,7 @@ pub const THEMES: &[Theme] = &[
 ];
 
 fn declare(ground: &Ground, event_type: &str, wish: NewEvent, seconds: i64) -> crate::store::Result<()> {
-    let first = wish.schedule.first(at(seconds)).unwrap();
+    let first = wish.schedule.plan(&ground.calendars()).unwrap().first(at(seconds)).unwrap();
     let wish = NewEvent { key: Some("standing".to_owned()), ..wish };
     let standing = [StandingOffer { event_type: event_type.to_owned(), id: ground.id(), wish, first }];
     ground.store.publish(&ground.lease, "bells", 1, &[offer(BELL)], &standing, &tester(), at(seconds)).map(drop)
@@ -39,7 +39,7 @@ fn left_alone(ground: &Ground) {
     let again = only(ground);
     assert_eq!((again.id, again.updated_at, again.next_run_at), (first.id, first.updated_at, Some(at(60))));
     // An anchor that was filled in when it was declared is none of the declaration.
-    let anchored = |seconds| wish(Schedule::Every { step: Duration::from_secs(90), anchor: Some(at(seconds)) });
+    let anchored = |seconds| wish(Schedule::every(Duration::from_secs(90), Some(at(seconds))));
     declare(ground, BELL, anchored(1_000), 1_000).unwrap();
     let anchor = only(ground).wish.schedule;
     declare(ground, BELL, anchored(5_017), 5_017).unwrap();

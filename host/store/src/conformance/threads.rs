@@ -84,13 +84,13 @@ fn claims(ground: &Ground) {
 }
 
 fn closed(ground: &Ground) {
-    let id = ground.schedule(once(10));
+    let (id, intention) = (ground.schedule(once(10)), ground.intention(once(1)));
     ground.store.close();
     ground.store.close();
     let (store, page) = (&ground.store, Page { before: None, limit: 1 });
     let kinds = [
         store.attach("tower", at(1)).map(drop),
-        store.schedule(&ground.lease, &[ground.intention(once(1))], &Actor(String::new()), at(1)),
+        store.schedule(&ground.lease, &[intention], &Actor(String::new()), at(1)),
         store.claim(&ground.lease, &[ground.bell], at(1), 1).map(drop),
         store.settle(&ground.lease, &[], at(1)).map(drop),
         store.event(id).map(drop),

@@ -46,7 +46,7 @@ pub(super) fn alter(
     super::events::one(tx.conn, id)?.ok_or_else(|| no_such_event(id).into())
 }
 
-fn no_such_event(id: EventId) -> Refusal {
+pub(super) fn no_such_event(id: EventId) -> Refusal {
     Refusal::new("INP009", Blame::Input, format!("there is no event {id}"))
         .remedy("`sexton event list` shows what is stored; events that ended long ago are pruned")
 }
@@ -138,7 +138,7 @@ fn edit(tx: &mut Tx<'_>, head: &mut Head, edit: &Edit, running: &HashSet<i64>, n
     if let Some(schedule) = &edit.schedule {
         // Before the claims are given back: a row that is no longer meant goes away instead.
         replan::move_to(tx, head, schedule, |n| running.contains(&n), now)?;
-        set(tx, head.id, "schedule", &json(schedule)?)?;
+        head.write_schedule(tx, schedule)?;
         changed.push("schedule");
     }
     pause::unclaim(tx, head.id, |n| running.contains(&n), back_to)?;

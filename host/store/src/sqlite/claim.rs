@@ -27,6 +27,7 @@ pub(super) struct Claimed {
     type_id: i64,
     scheduled_for: i64,
     due_at: i64,
+    counted_to: Option<i64>,
     cause: i64,
     by_schedule: bool,
     attempt: i64,
@@ -75,7 +76,7 @@ fn claim_of_type(tx: &Tx<'_>, host: i64, token: i64, type_id: i64, until: i64, l
         "UPDATE occurrences SET state = 1, host = ?1, token = ?2
          WHERE (event, n) IN (SELECT event, n FROM occurrences INDEXED BY occurrences_due
                               WHERE state = 0 AND type = ?3 AND lane = ?4 AND due_at <= ?5 ORDER BY due_at LIMIT ?6)
-         RETURNING event, n, type, scheduled_for, due_at, cause, by_schedule, attempt, interruptions, resources_done",
+         RETURNING event, n, type, scheduled_for, due_at, cause, by_schedule, attempt, interruptions, resources_done, counted_to",
     )?;
     let before = into.len();
     let mut lane = i64::MAX;
@@ -99,6 +100,7 @@ fn claim_of_type(tx: &Tx<'_>, host: i64, token: i64, type_id: i64, until: i64, l
                 attempt: row.get(7)?,
                 interruptions: row.get(8)?,
                 resources_done: row.get(9)?,
+                counted_to: row.get(10)?,
             });
         }
         // RETURNING promises no order.
@@ -151,6 +153,7 @@ impl Claimed {
             type_id: TypeId(self.type_id),
             scheduled_for: instant(self.scheduled_for)?,
             due_at: instant(self.due_at)?,
+            counted_to: self.counted_to.map(instant).transpose()?,
             cause: cause_of(self.cause)?,
             by_schedule: self.by_schedule,
             attempt: small(self.attempt)?,

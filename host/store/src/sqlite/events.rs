@@ -70,7 +70,8 @@ impl WishColumns {
 fn select(conditions: &str) -> String {
     format!(
         "SELECT {WISH}, e.id, e.type, e.state, e.created_at, e.created_by, e.updated_at, e.finished_at, e.reason, e.last_n, e.skipped,
-                e.standing_of, (SELECT min(o.due_at) FROM occurrences o WHERE o.event = e.id AND o.state < {held})
+                e.standing_of, (SELECT min(o.due_at) FROM occurrences o WHERE o.event = e.id AND o.state < {held}),
+                (SELECT json_group_object(s.reason, s.n) FROM skips s WHERE s.event = e.id AND e.skipped > 0)
          FROM events e JOIN event_types t ON t.id = e.type {conditions}",
         held = row::HELD
     )
@@ -90,6 +91,7 @@ fn decode(row: &Row<'_>) -> Result<Event> {
         reason: row.get(at + 7)?,
         occurrences: row.get(at + 8)?,
         skipped: row.get(at + 9)?,
+        skips: from_json(&row.get::<_, String>(at + 12)?)?,
         standing_of: row.get(at + 10)?,
         next_run_at: instant_or_none(row.get(at + 11)?)?,
     })

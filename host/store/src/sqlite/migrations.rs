@@ -21,6 +21,7 @@ struct Migration {
 const MIGRATIONS: &[Migration] = &[
     Migration { name: "rows", sql: include_str!("migrations/0001_rows.sql") },
     Migration { name: "history", sql: include_str!("migrations/0002_history.sql") },
+    Migration { name: "time", sql: include_str!("migrations/0003_time.sql") },
 ];
 
 /// Brings a database to this version's schema, or refuses it.

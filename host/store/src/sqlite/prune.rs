@@ -71,6 +71,8 @@ pub(super) fn events(tx: &mut Tx<'_>, ids: &[i64], before: i64) -> Result<i64> {
         }
         let dead = tx.conn.prepare_cached("DELETE FROM occurrences WHERE event = ?1 AND state = ?2")?.execute((id, row::DEAD))?;
         tx.conn.prepare_cached("DELETE FROM events WHERE id = ?1")?.execute([id])?;
+        tx.conn.prepare_cached("DELETE FROM skips WHERE event = ?1")?.execute([id])?;
+        super::calendars::forget_uses(tx, *id)?;
         tx.hot.deltas.add(type_id, DEAD_LETTERS, -i64::try_from(dead).unwrap_or(0));
         tx.hot.deltas.moved(type_id, Some(state), None);
         deleted += 1;

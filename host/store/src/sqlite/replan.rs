@@ -1,15 +1,19 @@
-//! Moving an event to another schedule, and back into the due order.
+//! Moving an event to another schedule, to other instants of its own, and back into the due order.
 //!
-//! Not the verbs: `alter` and `standing` call this. What must hold: what runs now settles normally, an event has at most one
-//! row that its schedule gave, and no ordinal is given twice.
+//! Not the verbs: `alter`, `standing`, `calendars`, `zones` and `clock` call this. What must hold: what runs now settles normally, an event
+//! has at most one row that its schedule gave, and no ordinal is given twice.
 
-use super::codec::{cause_number, instant, lane, micros, row, state_of};
-use super::schedule::{Fresh, insert_scheduled};
+use super::codec::{cause_number, instant, json, lane, micros, row, state_of};
+use super::misfire::{Claimed, run_for, skip};
+use super::schedule::{Fresh, insert_scheduled, zone_column};
+use super::skips;
 use super::writer::Tx;
 use crate::error::StoreError;
 use chrono::{DateTime, Utc};
 use rusqlite::OptionalExtension;
-use sexton_core::decide::{SKIPPED_MAX, replan};
+use sexton_core::decide::late::{Found, Late, when_found};
+use sexton_core::decide::{Absence, SKIPPED_MAX, SkipReason, Skips};
+use sexton_core::schedule::Rule;
 use sexton_core::{Blame, Cause, EventId, EventState, Refusal, Schedule};
 
 type Result<T> = std::result::Result<T, StoreError>;
@@ -20,6 +24,7 @@ pub(super) struct Head {
     pub(super) type_id: i64,
     pub(super) state: EventState,
     pub(super) last_n: i64,
+    pub(super) given: i64,
     pub(super) priority: i32,
     pub(super) schedule: Schedule,
 }
@@ -27,16 +32,16 @@ pub(super) struct Head {
 impl Head {
     /// Reads it; `None` if there is no such event.
     pub(super) fn read(tx: &Tx<'_>, id: i64) -> Result<Option<Self>> {
-        let found: Option<(i64, i64, i64, i32, String)> = tx
+        let found: Option<(i64, i64, i64, i64, i32, String)> = tx
             .conn
-            .prepare_cached("SELECT type, state, last_n, priority, schedule FROM events WHERE id = ?1")?
-            .query_row([id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)))
+            .prepare_cached("SELECT type, state, last_n, given, priority, schedule FROM events WHERE id = ?1")?
+            .query_row([id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?)))
             .optional()?;
-        let Some((type_id, state, last_n, priority, schedule)) = found else {
+        let Some((type_id, state, last_n, given, priority, schedule)) = found else {
             return Ok(None);
         };
         let (state, schedule) = (state_of(state)?, super::codec::from_json(&schedule)?);
-        Ok(Some(Self { id, type_id, state, last_n, priority, schedule }))
+        Ok(Some(Self { id, type_id, state, last_n, given, priority, schedule }))
     }
 
     /// The next ordinal, given for good.
@@ -47,19 +52,33 @@ impl Head {
     }
 
     /// Stores what the schedule gives, held if the event is paused.
-    pub(super) fn insert_next(&mut self, tx: &Tx<'_>, at: DateTime<Utc>) -> Result<()> {
+    pub(super) fn insert_next(&mut self, tx: &Tx<'_>, schedule: &Schedule, at: DateTime<Utc>) -> Result<()> {
         let n = self.next_n(tx)?;
-        insert_scheduled(
-            tx,
-            &Fresh {
-                event: self.id,
-                n,
-                type_id: self.type_id,
-                lane: lane(self.priority),
-                scheduled_for: micros(at),
-                held: self.state == EventState::Paused,
-            },
-        )
+        let held = self.state == EventState::Paused;
+        insert_scheduled(tx, &Fresh::of(self.id, n, self.type_id, lane(self.priority), schedule, at, held))
+    }
+
+    /// Writes another schedule into the event.
+    pub(super) fn write_schedule(&self, tx: &Tx<'_>, schedule: &Schedule) -> Result<()> {
+        tx.conn.prepare_cached("UPDATE events SET schedule = ?2, tz = ?3 WHERE id = ?1")?.execute((
+            self.id,
+            json(schedule)?,
+            zone_column(schedule),
+        ))?;
+        super::calendars::note_uses(tx, self.id, schedule, false)
+    }
+
+    /// Means a row for another instant of the schedule.
+    pub(super) fn mean(&self, tx: &Tx<'_>, n: i64, at: DateTime<Utc>) -> Result<()> {
+        let due_at = self.schedule.due_at(EventId(self.id), at);
+        tx.conn
+            .prepare_cached("UPDATE occurrences SET scheduled_for = ?3, due_at = ?4, counted_to = NULL WHERE event = ?1 AND n = ?2")?
+            .execute((self.id, n, micros(at), micros(due_at)))?;
+        Ok(())
+    }
+
+    fn as_claimed(&self, n: i64) -> Claimed {
+        Claimed { id: self.id, n, type_id: self.type_id, lane: lane(self.priority), state: self.state, last_n: self.last_n }
     }
 }
 
@@ -68,25 +87,36 @@ struct Given {
     n: i64,
     state: i64,
     scheduled_for: i64,
+    due_at: i64,
+    counted_to: Option<i64>,
     /// Tried already, or planned by somebody else: not simply the next instant.
     is_tried: bool,
 }
 
 fn given_rows(tx: &Tx<'_>, event: i64) -> Result<Vec<Given>> {
     let mut select = tx.conn.prepare_cached(
-        "SELECT n, state, scheduled_for, cause <> ?2 OR interruptions > 0 FROM occurrences WHERE event = ?1 AND by_schedule AND state <> ?3",
+        "SELECT n, state, scheduled_for, due_at, counted_to, cause <> ?2 OR interruptions > 0 FROM occurrences
+         WHERE event = ?1 AND by_schedule AND state <> ?3",
     )?;
     let rows = select.query_map((event, cause_number(Cause::Schedule), row::DEAD), |row| {
-        Ok(Given { n: row.get(0)?, state: row.get(1)?, scheduled_for: row.get(2)?, is_tried: row.get(3)? })
+        Ok(Given {
+            n: row.get(0)?,
+            state: row.get(1)?,
+            scheduled_for: row.get(2)?,
+            due_at: row.get(3)?,
+            counted_to: row.get(4)?,
+            is_tried: row.get(5)?,
+        })
     })?;
     Ok(rows.collect::<std::result::Result<_, _>>()?)
 }
 
 /// Puts an event on another schedule. Never fires: the next instant is after `now`. An occurrence that runs (`is_running`, by ordinal) or
 /// waits for its retry still counts as going, and its successor follows the new schedule.
-pub(super) fn move_to(tx: &Tx<'_>, head: &mut Head, to: &Schedule, is_running: impl Fn(i64) -> bool, now: DateTime<Utc>) -> Result<()> {
-    let next = first_after(to, now)?;
-    let (mut goes_on, mut skipped) = (false, 0);
+pub(super) fn move_to(tx: &mut Tx<'_>, head: &mut Head, to: &Schedule, is_running: impl Fn(i64) -> bool, now: DateTime<Utc>) -> Result<()> {
+    let calendars = tx.calendars()?;
+    let next = first_after(head, to, &calendars, now)?;
+    let (mut goes_on, mut skipped) = (false, Skips::default());
     for given in given_rows(tx, head.id)? {
         let stays = given.is_tried || (given.state == row::CLAIMED && is_running(given.n));
         if stays && to.recurs() {
@@ -97,27 +127,41 @@ pub(super) fn move_to(tx: &Tx<'_>, head: &mut Head, to: &Schedule, is_running: i
         } else {
             let scheduled_for = instant(given.scheduled_for)?;
             if scheduled_for <= now {
-                skipped += 1 + head.schedule.count(scheduled_for, now, SKIPPED_MAX)?;
+                // The old schedule may be what is mended here: if it cannot be asked, its own occurrence is counted.
+                let after = given.counted_to.map(instant).transpose()?.unwrap_or(scheduled_for);
+                let more = head.schedule.plan(&calendars).and_then(|plan| plan.count(after, now, SKIPPED_MAX)).unwrap_or(0);
+                skipped.add(SkipReason::Edited, 1 + more);
             }
             tx.conn.execute("DELETE FROM occurrences WHERE event = ?1 AND n = ?2", (head.id, given.n))?;
         }
     }
     if let (Some(at), false) = (next, goes_on) {
-        head.insert_next(tx, at)?;
+        head.insert_next(tx, to, at)?;
     }
-    if skipped > 0 {
-        tx.conn.execute("UPDATE events SET skipped = skipped + ?2 WHERE id = ?1", (head.id, skipped))?;
-    }
-    Ok(())
+    skips::add(tx, head.id, &skipped, now)
 }
 
 /// The first instant that a schedule gives from now on; none for manual.
-fn first_after(schedule: &Schedule, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>> {
-    let first = match schedule {
-        Schedule::Manual => return Ok(None),
-        Schedule::Once { when } => Some(*when).filter(|when| *when > now),
-        _ => replan(schedule, now, now)?.next,
+fn first_after(
+    head: &Head,
+    schedule: &Schedule,
+    calendars: &sexton_core::calendar::Calendars,
+    now: DateTime<Utc>,
+) -> Result<Option<DateTime<Utc>>> {
+    let first = match &schedule.rule {
+        Rule::Manual => return Ok(None),
+        Rule::Once { when } => Some(*when).filter(|when| *when > now),
+        _ => schedule.plan(calendars)?.next_after(now)?,
     };
+    if let Some(most) = schedule.terms.max_runs.filter(|most| head.given >= i64::from(*most)) {
+        return Err(Refusal::new(
+            "INP007",
+            Blame::Input,
+            format!("the event has run {} times, and the new schedule allows {most}", head.given),
+        )
+        .remedy("give a greater `max_runs`, or cancel the event")
+        .into());
+    }
     match first {
         Some(_) => Ok(first),
         None => Err(Refusal::new("INP007", Blame::Input, "the new schedule has no instant after now, and an edit never fires")
@@ -127,21 +171,73 @@ fn first_after(schedule: &Schedule, now: DateTime<Utc>) -> Result<Option<DateTim
     }
 }
 
-/// Puts the rows of a paused event back into the due order. What fell due meanwhile runs once: the one row that waited for it. A
-/// recurring event whose schedule gave no row (it was paused because it could not) gets its next one.
-pub(super) fn resume(tx: &Tx<'_>, head: &mut Head, now: DateTime<Utc>) -> Result<()> {
+/// Puts the rows of a paused event back into the due order. What fell due meanwhile is judged by the misfire policy, so that a return is no
+/// flood. A recurring event whose schedule gave no row (it was paused because it could not) gets its next one.
+pub(super) fn resume(tx: &mut Tx<'_>, head: &mut Head, now: DateTime<Utc>) -> Result<()> {
     tx.conn.prepare_cached("UPDATE occurrences SET state = ?2 WHERE event = ?1 AND state = ?3")?.execute((
         head.id,
         row::WAITING,
         row::HELD,
     ))?;
-    if !head.schedule.recurs() || !given_rows(tx, head.id)?.is_empty() {
+    if !head.schedule.recurs() {
         return Ok(());
     }
-    match replan(&head.schedule, now, now)?.next {
-        Some(next) => head.insert_next(tx, next),
+    let (calendars, schedule) = (tx.calendars()?, head.schedule.clone());
+    let plan = schedule.plan(&calendars)?;
+    let given = given_rows(tx, head.id)?;
+    for one in given.iter().filter(|given| !given.is_tried && given.state == row::WAITING) {
+        let found = Found {
+            scheduled_for: instant(one.scheduled_for)?,
+            due_at: instant(one.due_at)?,
+            counted_to: one.counted_to.map(instant).transpose()?,
+        };
+        match when_found(&schedule, &plan, &found, &Absence::always(SkipReason::Paused), now)? {
+            Late::Run => {}
+            Late::RunFor { scheduled_for, counted_to, skips } => {
+                run_for(tx, &head.as_claimed(one.n), scheduled_for, counted_to, &skips, now)?;
+            }
+            Late::Skip { successor, skips } => skip(tx, &head.as_claimed(one.n), &schedule, successor, &skips, now)?,
+        }
+    }
+    if !given.is_empty() {
+        return Ok(());
+    }
+    match plan.next_after(now)? {
+        Some(next) => head.insert_next(tx, &schedule, next),
         None => Err(Refusal::new("INP007", Blame::Input, format!("the schedule of event {} has no further instant", EventId(head.id)))
             .remedy("edit its schedule, then resume it")
             .into()),
     }
+}
+
+/// Asks the schedule again for its next instant, because its zone or a calendar changed. What is due already, claimed or tried stays.
+/// Answers whether something moved.
+pub(super) fn again(tx: &mut Tx<'_>, head: &mut Head, now: DateTime<Utc>) -> Result<bool> {
+    if !head.schedule.recurs() {
+        return Ok(false);
+    }
+    let (calendars, schedule) = (tx.calendars()?, head.schedule.clone());
+    let plan = schedule.plan(&calendars)?;
+    let mut is_moved = false;
+    for given in given_rows(tx, head.id)? {
+        if given.is_tried
+            || given.state == row::CLAIMED
+            || instant(given.scheduled_for)? <= now
+            || matches!(schedule.rule, Rule::After { .. })
+        {
+            continue;
+        }
+        match plan.next_after(now)? {
+            Some(next) if micros(next) == given.scheduled_for => {}
+            Some(next) => {
+                head.mean(tx, given.n, next)?;
+                is_moved = true;
+            }
+            None => {
+                skip(tx, &head.as_claimed(given.n), &schedule, None, &Skips::default(), now)?;
+                is_moved = true;
+            }
+        }
+    }
+    Ok(is_moved)
 }

@@ -11,7 +11,7 @@ use crate::rows::Intention;
 use chrono::{DateTime, Utc};
 use rusqlite::OptionalExtension;
 use serde::Serialize;
-use sexton_core::{Blame, EventId, EventState, Refusal};
+use sexton_core::{Blame, EventId, EventState, Refusal, Schedule};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -20,8 +20,13 @@ pub(super) struct EventRow {
     pub(super) id: i64,
     pub(super) type_id: i64,
     pub(super) type_name: String,
-    pub(super) first: Option<i64>,
+    /// The first instant, and when it is due.
+    pub(super) first: Option<(i64, i64)>,
     pub(super) schedule: String,
+    /// The zone it follows, unless that is UTC.
+    pub(super) tz: Option<String>,
+    /// The schedule itself, if it names calendars.
+    pub(super) gated: Option<Schedule>,
     pub(super) args: String,
     pub(super) key: Option<String>,
     pub(super) description: Option<String>,
@@ -41,8 +46,10 @@ impl EventRow {
             id: intention.id.0,
             type_id: intention.type_id.0,
             type_name: wish.event_type.clone(),
-            first: intention.first.map(micros),
+            first: intention.first.map(|at| (micros(at), micros(wish.schedule.due_at(intention.id, at)))),
             schedule: json(&wish.schedule)?,
+            tz: zone_column(&wish.schedule),
+            gated: is_gated(&wish.schedule).then(|| wish.schedule.clone()),
             args: wish.args.get().to_owned(),
             key: wish.key.clone(),
             description: wish.description.clone(),
@@ -58,6 +65,15 @@ impl EventRow {
 
 fn json_unless<T: Serialize>(empty: bool, value: &T) -> Result<Option<String>> {
     if empty { Ok(None) } else { json(value).map(Some) }
+}
+
+/// What stands in the column `tz`.
+pub(super) fn zone_column(schedule: &Schedule) -> Option<String> {
+    schedule.tz().filter(|tz| *tz != "UTC").map(str::to_owned)
+}
+
+fn is_gated(schedule: &Schedule) -> bool {
+    !(schedule.terms.exclude.is_empty() && schedule.terms.only.is_empty())
 }
 
 /// Why an event was not stored.
@@ -97,8 +113,8 @@ pub(super) fn insert(tx: &mut Tx<'_>, event: &EventRow, by: &str, now: i64) -> s
         .conn
         .prepare_cached(
             "INSERT INTO events (id, type, state, last_n, skipped, priority, created_at, updated_at, schedule, args, key, description, bot,
-                                 resources, labels, retry, created_by, standing_of)
-             VALUES (?1, ?2, 0, ?3, 0, ?4, ?5, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+                                 resources, labels, retry, created_by, standing_of, tz)
+             VALUES (?1, ?2, 0, ?3, 0, ?4, ?5, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
         )?
         .execute(rusqlite::params![
             event.id,
@@ -115,7 +131,8 @@ pub(super) fn insert(tx: &mut Tx<'_>, event: &EventRow, by: &str, now: i64) -> s
             event.labels,
             event.retry,
             by,
-            event.standing_of
+            event.standing_of,
+            event.tz
         ]);
     match inserted {
         Ok(_) => {}
@@ -123,21 +140,36 @@ pub(super) fn insert(tx: &mut Tx<'_>, event: &EventRow, by: &str, now: i64) -> s
         Err(error) => return Err(error.into()),
     }
     tx.hot.deltas.moved(event.type_id, None, Some(EventState::Scheduled));
-    if let Some(first) = event.first {
-        let fresh = Fresh { event: event.id, n, type_id: event.type_id, lane: lane(event.priority), scheduled_for: first, held: false };
-        insert_scheduled(tx, &fresh)?;
+    if let Some((scheduled_for, due_at)) = event.first {
+        let lane = lane(event.priority);
+        insert_scheduled(tx, &Fresh { event: event.id, n, type_id: event.type_id, lane, scheduled_for, due_at, held: false })?;
+    }
+    if let Some(schedule) = &event.gated {
+        // Checked by the host with the calendars it knew; one may have gone since.
+        let calendars = tx.calendars()?;
+        calendars.check(&schedule.terms.exclude).and_then(|()| calendars.check(&schedule.terms.only)).map_err(StoreError::from)?;
+        super::calendars::note_uses(tx, event.id, schedule, true)?;
     }
     Ok(())
 }
 
-/// A row that the schedule gives: first attempt, due when it is scheduled for.
+/// A row that the schedule gives: first attempt.
 pub(super) struct Fresh {
     pub(super) event: i64,
     pub(super) n: i64,
     pub(super) type_id: i64,
     pub(super) lane: i64,
     pub(super) scheduled_for: i64,
+    pub(super) due_at: i64,
     pub(super) held: bool,
+}
+
+impl Fresh {
+    /// For that instant of the schedule, due with its jitter.
+    pub(super) fn of(event: i64, n: i64, type_id: i64, lane: i64, schedule: &Schedule, at: DateTime<Utc>, held: bool) -> Self {
+        let due_at = micros(schedule.due_at(EventId(event), at));
+        Self { event, n, type_id, lane, scheduled_for: micros(at), due_at, held }
+    }
 }
 
 /// Stores the schedule's own next occurrence.
@@ -145,7 +177,7 @@ pub(super) fn insert_scheduled(tx: &Tx<'_>, fresh: &Fresh) -> Result<()> {
     tx.conn
         .prepare_cached(
             "INSERT INTO occurrences (event, n, type, lane, state, due_at, scheduled_for, cause, by_schedule, attempt, interruptions)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, 0, 1, 1, 0)",
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, 1, 1, 0)",
         )?
         .execute((
             fresh.event,
@@ -153,6 +185,7 @@ pub(super) fn insert_scheduled(tx: &Tx<'_>, fresh: &Fresh) -> Result<()> {
             fresh.type_id,
             fresh.lane,
             if fresh.held { row::HELD } else { row::WAITING },
+            fresh.due_at,
             fresh.scheduled_for,
         ))?;
     Ok(())

@@ -18,6 +18,7 @@ use chrono::{DateTime, Utc};
 use rusqlite::OptionalExtension;
 use serde_json::json as object;
 use serde_json::value::RawValue;
+use sexton_core::calendar::Calendars;
 use sexton_core::decide::{Consequence, Row, Standing, after_run, without_successor};
 use sexton_core::{Cause, EventId, EventState, NewEvent, OccurrenceId, Outcome, Schedule};
 use std::collections::BTreeMap;
@@ -29,6 +30,7 @@ struct Rows {
     type_id: i64,
     lane: i64,
     scheduled_for: i64,
+    counted_to: Option<i64>,
     due_at: i64,
     cause: i64,
     by_schedule: bool,
@@ -40,6 +42,7 @@ struct Rows {
     retry: Option<String>,
     type_retry: Option<String>,
     last_n: i64,
+    given: i64,
     others_left: i64,
 }
 
@@ -69,7 +72,7 @@ pub(super) fn interrupt(tx: &mut Tx<'_>, lease: &Lease, end: &Ended, now: DateTi
 fn rows_under(tx: &Tx<'_>, end: &Ended) -> Result<Option<Rows>> {
     let mut select = tx.conn.prepare_cached(
         "SELECT o.type, o.lane, o.scheduled_for, o.due_at, o.cause, o.by_schedule, o.attempt, o.interruptions, o.resources_done,
-                e.state, e.schedule, e.retry, t.retry, e.last_n,
+                e.state, e.schedule, e.retry, t.retry, e.last_n, o.counted_to, e.given,
                 (SELECT count(*) FROM occurrences x WHERE x.event = o.event AND x.n <> o.n AND x.state <> 3)
          FROM occurrences o JOIN events e ON e.id = o.event JOIN event_types t ON t.id = o.type
          WHERE o.event = ?1 AND o.n = ?2 AND o.token = ?3 AND o.state = 1",
@@ -90,20 +93,31 @@ fn rows_under(tx: &Tx<'_>, end: &Ended) -> Result<Option<Rows>> {
             retry: row.get(11)?,
             type_retry: row.get(12)?,
             last_n: row.get(13)?,
-            others_left: row.get(14)?,
+            counted_to: row.get(14)?,
+            given: row.get(15)?,
+            others_left: row.get(16)?,
         })
     });
     Ok(rows.optional()?)
 }
 
+/// What the core says follows.
+struct Decided {
+    consequence: Consequence,
+    /// The successor's instant, and when it is due.
+    successor: Option<(i64, i64)>,
+    /// Why there can be none.
+    no_successor: Option<String>,
+}
+
 /// What the core says follows; or, if the schedule cannot say or the rows cannot be read, what follows without it and the sentence to
 /// pause the event with. A run that was is settled whatever its event's row has become: else its whole batch would fail for ever.
-fn decide(rows: &Rows, end: &Ended, now: DateTime<Utc>) -> Result<(Consequence, Option<String>)> {
+fn decide(rows: &Rows, end: &Ended, calendars: &Calendars, now: DateTime<Utc>) -> Result<Decided> {
     // `after_run` reads schedule and retry policy only: the rest of the wish stays unread on the writer's thread.
     let mut fault = None;
     let wish = NewEvent {
         event_type: String::new(),
-        schedule: unless_damaged(from_json(&rows.schedule), &mut fault).unwrap_or(Schedule::Manual),
+        schedule: unless_damaged(from_json(&rows.schedule), &mut fault).unwrap_or_else(Schedule::manual),
         args: RawValue::NULL.to_owned(),
         key: None,
         description: None,
@@ -115,15 +129,20 @@ fn decide(rows: &Rows, end: &Ended, now: DateTime<Utc>) -> Result<(Consequence, 
     };
     let type_retry = unless_damaged(rows.type_retry.as_deref().map(from_json).transpose(), &mut fault).flatten();
     let standing = Standing {
+        event: EventId(end.event),
         wish: &wish,
         state: state_of(rows.event_state)?,
         cause: unless_damaged(cause_of(rows.cause), &mut fault).unwrap_or(Cause::Schedule),
         by_schedule: rows.by_schedule,
         scheduled_for: unless_damaged(instant(rows.scheduled_for), &mut fault).unwrap_or(now),
+        counted_to: unless_damaged(rows.counted_to.map(instant).transpose(), &mut fault).flatten(),
+        given: rows.given,
+        calendars,
         attempt: unless_damaged(small(rows.attempt), &mut fault).unwrap_or(1),
         interruptions: unless_damaged(small(rows.interruptions), &mut fault).unwrap_or(0),
         type_retry: type_retry.as_ref(),
         others_left: rows.others_left,
+        started_at: instant(end.started_at.unwrap_or(end.finished_at))?,
         finished_at: instant(end.finished_at)?,
         jitter: jitter(end.event, end.n, rows.attempt),
     };
@@ -131,7 +150,10 @@ fn decide(rows: &Rows, end: &Ended, now: DateTime<Utc>) -> Result<(Consequence, 
         Some(fault) => Err(fault),
         None => after_run(&standing, &end.end, now).map_err(|refusal| refusal.to_string()),
     };
-    Ok(consequence.map_or_else(|why| (without_successor(&standing, &end.end, now), Some(why)), |consequence| (consequence, None)))
+    let (consequence, no_successor) =
+        consequence.map_or_else(|why| (without_successor(&standing, &end.end, now), Some(why)), |consequence| (consequence, None));
+    let successor = consequence.successor.map(|at| (micros(at), micros(wish.schedule.due_at(EventId(end.event), at))));
+    Ok(Decided { consequence, successor, no_successor })
 }
 
 /// What was read; or nothing, and the first such fault is kept.
@@ -140,7 +162,8 @@ fn unless_damaged<T>(read: Result<T>, fault: &mut Option<String>) -> Option<T> {
 }
 
 fn conclude(tx: &mut Tx<'_>, lease: &Lease, rows: &Rows, end: &Ended, now: DateTime<Utc>) -> Result<Settled> {
-    let (consequence, no_successor) = decide(rows, end, now)?;
+    let calendars = tx.calendars()?;
+    let Decided { consequence, successor, no_successor } = decide(rows, end, &calendars, now)?;
     let place = Place { type_id: rows.type_id, scheduled_for: rows.scheduled_for, due_at: rows.due_at };
     record(tx, lease, &place, end, consequence.outcome)?;
     let state = consequence.state.unwrap_or(state_of(rows.event_state)?);
@@ -150,12 +173,13 @@ fn conclude(tx: &mut Tx<'_>, lease: &Lease, rows: &Rows, end: &Ended, now: DateT
         Row::Again { due_at, .. } if !held => Some(*due_at),
         _ => None,
     };
-    if let Some(at) = consequence.successor {
-        let (n, scheduled_for) = (rows.last_n + 1, micros(at));
-        insert_scheduled(tx, &Fresh { event: end.event, n, type_id: rows.type_id, lane: rows.lane, scheduled_for, held })?;
-        next_due = next_due.or((!held).then_some(at));
+    if let Some((scheduled_for, due_at)) = successor {
+        let n = rows.last_n + 1;
+        insert_scheduled(tx, &Fresh { event: end.event, n, type_id: rows.type_id, lane: rows.lane, scheduled_for, due_at, held })?;
+        next_due = next_due.or((!held).then_some(instant(due_at)?));
     }
     move_event(tx, rows, end, &consequence, no_successor.as_deref())?;
+    super::skips::add(tx, end.event, &consequence.skips, now)?;
     if let (Some(reason), EventState::Paused) = (no_successor, state) {
         let detail = object!({ "reason": reason, "occurrence": OccurrenceId { event: EventId(end.event), n: end.n } });
         super::audit::add(tx, now, "host", "event.pause", &EventId(end.event).to_string(), &detail)?;
@@ -226,19 +250,20 @@ fn move_event(tx: &mut Tx<'_>, rows: &Rows, end: &Ended, consequence: &Consequen
         Row::DeadLetter { reason } if to == EventState::Discarded => Some(reason.as_str()),
         _ => no_successor,
     };
-    if to == from && consequence.successor.is_none() && consequence.skipped == 0 && reason.is_none() {
+    let is_given = rows.by_schedule && !matches!(consequence.row, Row::Again { .. });
+    if to == from && !is_given && reason.is_none() {
         return Ok(());
     }
     tx.conn
         .prepare_cached(
-            "UPDATE events SET state = ?2, last_n = last_n + ?3, skipped = skipped + ?4, finished_at = coalesce(finished_at, ?5),
+            "UPDATE events SET state = ?2, last_n = last_n + ?3, given = given + ?4, finished_at = coalesce(finished_at, ?5),
                                reason = coalesce(?6, reason) WHERE id = ?1",
         )?
         .execute((
             end.event,
             state_number(to),
             i64::from(consequence.successor.is_some()),
-            consequence.skipped,
+            i64::from(is_given),
             (!is_open(to)).then_some(end.finished_at),
             reason,
         ))?;

@@ -12,6 +12,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::OptionalExtension;
 use serde_json::Value;
 use sexton_core::Schedule;
+use sexton_core::schedule::Rule;
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -93,13 +94,16 @@ fn is_same_schedule(stored: &Stored, declared: &EventRow, now: DateTime<Utc>) ->
     }
     let then: Schedule = super::codec::from_json(&stored.schedule)?;
     let now_declared: Schedule = super::codec::from_json(&declared.schedule)?;
-    Ok(match (&then, &now_declared) {
-        (Schedule::Every { step: a, anchor: anchor_then }, Schedule::Every { step: b, anchor: anchor_now }) => {
+    if then.terms != now_declared.terms {
+        return Ok(false);
+    }
+    Ok(match (&then.rule, &now_declared.rule) {
+        (Rule::Every { step: a, anchor: anchor_then, tz: tz_then }, Rule::Every { step: b, anchor: anchor_now, tz: tz_now }) => {
             let near = |anchor: DateTime<Utc>, at: DateTime<Utc>| (at - anchor).abs() < FILLED_IN;
             let (created, updated) = (super::codec::instant(stored.created_at)?, super::codec::instant(stored.updated_at)?);
             let was_filled_in = anchor_then.is_none_or(|anchor| near(anchor, created) || near(anchor, updated));
             let is_filled_in = anchor_now.is_none_or(|anchor| near(anchor, now));
-            a == b && (anchor_then == anchor_now || was_filled_in && is_filled_in)
+            a == b && tz_then == tz_now && (anchor_then == anchor_now || was_filled_in && is_filled_in)
         }
         (one, other) => one == other,
     })
@@ -115,7 +119,7 @@ fn replace(tx: &mut Tx<'_>, stored: &Stored, declared: &EventRow, now: DateTime<
         head.priority = declared.priority;
         let to: Schedule = super::codec::from_json(&declared.schedule)?;
         move_to(tx, &mut head, &to, |_| true, now)?;
-        tx.conn.execute("UPDATE events SET schedule = ?2 WHERE id = ?1", (stored.id, &declared.schedule))?;
+        head.write_schedule(tx, &to)?;
     }
     tx.conn.execute(
         "UPDATE events SET args = ?2, description = ?3, bot = ?4, resources = ?5, labels = ?6, priority = ?7, retry = ?8, standing_of = ?9,

@@ -9,6 +9,7 @@ use super::failure::closed;
 use crate::error::{ErrorKind, StoreError};
 use parking_lot::{Mutex, RwLock};
 use rusqlite::Connection;
+use sexton_core::calendar::Calendars;
 use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -46,12 +47,15 @@ pub(super) struct Hot {
     pub(super) types: HashSet<i64>,
     /// Numbers of the builds that ran.
     pub(super) builds: HashMap<Arc<Build>, i64>,
+    /// The calendars, once somebody asked for them.
+    pub(super) calendars: Option<Arc<Calendars>>,
 }
 
 impl Hot {
     fn forget(&mut self) {
         self.types.clear();
         self.builds.clear();
+        self.calendars = None;
     }
 }
 

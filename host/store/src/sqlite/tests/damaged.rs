@@ -168,8 +168,7 @@ fn a_dead_letter_is_kept_though_the_schedule_cannot_go_on() {
     let spoilt = Spoilt::new();
     let ground = &spoilt.ground;
     let mut intention = ground.intention(once(10));
-    intention.wish =
-        NewEvent { schedule: Schedule::Cron { expression: "0 * * * *".to_owned(), tz: "Mars/Olympus_Mons".to_owned() }, ..intention.wish };
+    intention.wish = NewEvent { schedule: Schedule::cron("0 * * * *", "Mars/Olympus_Mons"), ..intention.wish };
     let id = intention.id;
     ground.store.schedule(&ground.lease, &[intention], &crate::conformance::ground::tester(), at(0)).unwrap();
     let settled = ground.settle(&ground.claim_one(10), End::Failed { permanent: true }, 11);
