@@ -142,10 +142,11 @@ fn a_poisonous_occurrence_becomes_a_dead_letter_and_a_crashing_build_is_quaranti
     assert!(runs.iter().all(|run| run["outcome"] == "interrupted"), "{runs:?}");
     assert!(runs.len() <= POISON, "{} runs of one that kills its process", runs.len());
     println!("{} deaths, then {}", runs.len(), if ended { "quarantine" } else { "a dead letter" });
+    let mut killers = vec![poison];
     if !ended {
         // Other occurrences bring the same build to its quarantine.
         let more: Vec<Value> = (0..POISON).map(|_| hostile(&site, "abort", 0, 0, "poison")).collect();
-        let _ids = site.schedule_all(&more);
+        killers.extend(site.schedule_all(&more));
     }
     let plugin = site.until_plugin("fx-hostile", "quarantined");
     assert_eq!(plugin["decision"]["digest"], build.digest.as_str(), "{plugin}");
@@ -159,9 +160,10 @@ fn a_poisonous_occurrence_becomes_a_dead_letter_and_a_crashing_build_is_quaranti
 
     // It crashes on, and is quarantined again; a changed file is a new chance.
     let more: Vec<Value> = (0..2 * POISON).map(|_| hostile(&site, "abort", 0, 0, "poison")).collect();
-    let again = site.schedule_all(&more);
+    killers.extend(site.schedule_all(&more));
     site.until_plugin("fx-hostile", "quarantined");
-    for id in again {
+    // All of them: what is left would kill the repaired build too.
+    for id in killers {
         let _ended = site.sexton(&["event", "cancel", &id]);
     }
     fresh(&site, "repaired");
