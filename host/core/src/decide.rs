@@ -185,6 +185,10 @@ fn successor(s: &Standing<'_>, plan: &Plan<'_>, now: DateTime<Utc>) -> Result<(O
     {
         return Ok((Some(next), Skips::default()));
     }
+    if after > now && s.wish.schedule.is_elapsed_like() {
+        // The clock was set back while it ran: an elapsed rhythm goes on from here, it does not wait until the clock has caught up.
+        return Ok((plan.next_after(now)?, Skips::default()));
+    }
     // A clock set back must not repeat what was run.
     let from = now.max(after);
     let next = match not_due_yet(s, plan, after, from)? {

@@ -189,6 +189,7 @@ fn missed_instants_are_counted_and_never_run() {
     let every = Schedule::every(Duration::from_secs(1), Some(at("2026-01-01T00:00:00Z")));
     let cron = Schedule::cron("0 * * * *", "Europe/Paris");
     let secondly = Schedule::cron("* * * * * *", "UTC");
+    let daily = Schedule::cron("0 4 * * *", "UTC");
     for (what, schedule, after, now, next, skipped) in [
         ("nothing missed", &every, "2027-01-01T00:00:00Z", "2027-01-01T00:00:00.5Z", "2027-01-01T00:00:01Z", 0),
         (
@@ -201,7 +202,8 @@ fn missed_instants_are_counted_and_never_run() {
         ),
         ("a year of seconds", &every, "2026-01-01T00:00:00Z", "2027-01-01T00:00:00Z", "2027-01-01T00:00:01Z", 31_536_000),
         ("three hours", &cron, "2027-05-01T01:00:00Z", "2027-05-01T04:30:00Z", "2027-05-01T05:00:00Z", 3),
-        ("the clock was set back", &cron, "2027-05-01T04:00:00Z", "2027-05-01T01:30:00Z", "2027-05-01T05:00:00Z", 0),
+        ("the clock was set back: a rhythm goes on", &cron, "2027-05-01T04:00:00Z", "2027-05-01T01:30:00Z", "2027-05-01T02:00:00Z", 0),
+        ("and a fixed time does not come twice", &daily, "2027-05-01T04:00:00Z", "2027-05-01T03:30:00Z", "2027-05-02T04:00:00Z", 0),
         ("a year of seconds, by cron", &secondly, "2026-01-01T00:00:00Z", "2027-01-01T00:00:00Z", "2027-01-01T00:00:01Z", 31_536_000),
     ] {
         let overlapped = ran(schedule, after, after, now);

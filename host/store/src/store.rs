@@ -92,7 +92,8 @@ pub trait Store: Send + Sync {
     /// Changes one event. Tokens of its claimed occurrences are bumped, but not of those in `running`: they settle normally. Refused
     /// (`INP009` no such event, `INP010` state does not allow it, named). `Resume` judges the held row that the schedule gave by the misfire
     /// policy, as one that was found late, so that at most one run makes up for the pause; other rows go on as they are. `Edit`
-    /// of the schedule re-plans from `now` on and counts what was missed as skipped. After: the event as stored.
+    /// of the schedule re-plans from `now` on and counts what was missed as skipped, also while an occurrence runs or waits for its retry:
+    /// the new schedule has no past. After: the event as stored.
     fn alter(&self, lease: &Lease, id: EventId, change: &Change, running: &[OccurrenceId], by: &Actor, now: DateTime<Utc>)
     -> Result<Event>;
 

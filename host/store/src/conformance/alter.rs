@@ -4,7 +4,8 @@ use super::Theme;
 use super::ground::{Ground, at, code, every, once, wish};
 use crate::rows::{Change, Edit};
 use serde_json::value::RawValue;
-use sexton_core::decide::End;
+use sexton_core::decide::{End, SkipReason};
+use sexton_core::schedule::Misfire;
 use sexton_core::{Cause, EventId, EventState, NewEvent, Outcome, Schedule};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,6 +20,7 @@ pub const THEMES: &[Theme] = &[
     ("alter: run-now leaves the schedule alone", run_now),
     ("alter: edit never fires", edit_schedule),
     ("alter: edit while it runs", edit_running),
+    ("alter: an edited schedule has no past", edit_while_late),
     ("alter: edit to one instant, to manual and back", edit_kinds),
     ("alter: edit of the other fields", edit_fields),
     ("alter: what the state does not allow is refused", refused),
@@ -173,6 +175,23 @@ fn edit_running(ground: &Ground) {
     let settled = ground.settle(&running, End::Succeeded, 2_002);
     assert_eq!(settled.state, EventState::Scheduled, "the new instant is to come");
     assert_eq!(ground.event(id).next_run_at, Some(at(3_000)));
+}
+
+fn edit_while_late(ground: &Ground) {
+    let mut all = every(60);
+    all.schedule.terms.misfire = Misfire::All;
+    let id = ground.schedule(all);
+    let running = ground.claim_one(190);
+    let mut faster = every(45);
+    faster.schedule.terms.misfire = Misfire::All;
+    ground.alter_while(id, &to(faster.schedule), &[running.id], 200).unwrap();
+    let skipped = |reason| ground.event(id).skips.get(&reason).copied();
+    assert_eq!(skipped(SkipReason::Edited), Some(2), "what the old one gave meanwhile, at 120 and 180, goes with it");
+    let mut end = ground.end(&running, End::Succeeded, 250);
+    end.started_at = Some(at(190));
+    let settled = ground.store.settle(&ground.lease, &[end], at(250)).unwrap().remove(0);
+    assert_eq!(settled.next_due, Some(at(270)), "not one from before the edit, though all that were missed are made up for");
+    assert_eq!(skipped(SkipReason::Overlap), Some(1), "the new one gave 225 while it ran");
 }
 
 fn edit_kinds(ground: &Ground) {

@@ -26,6 +26,7 @@ pub const THEMES: &[super::Theme] = &[
     ("time: the last of so many runs ends the event", max_runs),
     ("time: jitter moves the due instant and not the meant one", jittered),
     ("time: a clock set back moves waits and elapsed rhythms", clock_back),
+    ("time: what was given before the clock was set back does not come again", clock_back_and_changed),
     ("time: a clock set forward moves waits only", clock_forward),
     ("time: a backfill stands beside the schedule", backfilled),
     ("time: a changed calendar moves the events that name it", calendar_moves),
@@ -179,6 +180,7 @@ fn clock_back(ground: &Ground) {
     let rhythm = ground.schedule(wish(Schedule::every(std::time::Duration::from_secs(300), Some(at(0)))));
     let fixed = ground.schedule(wish(Schedule::cron("30 10 * * *", "UTC")));
     let after = ground.schedule(wish(Schedule::after(std::time::Duration::from_secs(600))));
+    let long = ground.schedule(wish(Schedule::after(std::time::Duration::from_secs(30_000))));
     let retry = ground.schedule(once(7_100));
     for _ in 0..24 {
         for occurrence in ground.claim(7_199).into_iter().filter(|o| o.id.event != retry) {
@@ -205,11 +207,30 @@ fn clock_back(ground: &Ground) {
             break;
         }
     }
-    assert_eq!(moved, 2);
+    assert_eq!(moved, 3);
     assert_eq!(claimed.event(retry).next_run_at, Some(waits - back), "the wait keeps its length");
     assert_eq!(claimed.event(rhythm).next_run_at, Some(at(3_600)), "the rhythm goes on in elapsed time");
     assert_eq!(claimed.event(after).next_run_at, Some(at(3_600)), "and so does a delay");
+    assert_eq!(claimed.event(long).next_run_at, Some(at(26_400)), "however long it is");
     assert_eq!(claimed.event(fixed).next_run_at, Some(at(9_000)), "a fixed time does not");
+}
+
+fn clock_back_and_changed(ground: &Ground) {
+    let noon = || with(wish(Schedule::cron("0 12 * * *", "UTC")), |schedule| schedule.terms.exclude = vec!["audit".to_owned()]);
+    let closed = |day: &str| Calendar::read(&json!({ "dates": [day] })).unwrap();
+    ground.store.set_calendar(&ground.lease, "audit", &closed("2027-03-01"), &tester(), at(0)).unwrap();
+    let id = ground.schedule(noon());
+    let seconds = 4 * 3_600;
+    ground.settle(&ground.claim_one(seconds), End::Succeeded, seconds + 60);
+    let tomorrow = Some(at(seconds + 86_400));
+    // The clock is set back to half past eleven.
+    let back = seconds - 1_800;
+    assert_eq!(ground.store.clock_set_back(&ground.lease, TimeDelta::seconds(1_900), None, 10, at(back)).unwrap().moved, 0);
+    ground.store.set_calendar(&ground.lease, "audit", &closed("2027-03-02"), &tester(), at(back)).unwrap();
+    assert_eq!(ground.event(id).next_run_at, tomorrow, "a calendar changes");
+    let patient = with(noon(), |schedule| schedule.terms.misfire = Misfire::All).schedule;
+    ground.alter(id, &Change::Edit(Box::new(Edit { schedule: Some(patient), ..Edit::default() })), back).unwrap();
+    assert_eq!(ground.event(id).next_run_at, tomorrow, "the same rule goes on, on other terms");
 }
 
 fn clock_forward(ground: &Ground) {

@@ -67,7 +67,7 @@ pub(super) fn list(conn: &Connection) -> Result<Vec<CalendarRow>> {
 pub(super) fn set(tx: &mut Tx<'_>, lease: &Lease, name: &str, calendar: &Calendar, by: &str, now: DateTime<Utc>) -> Result<i64> {
     require_current(tx, lease)?;
     sexton_core::calendar::check_name(name)?;
-    let uses = uses_of(tx.conn, name)?;
+    let (uses, before) = (uses_of(tx.conn, name)?, tx.calendars()?);
     tx.conn
         .prepare_cached(
             "INSERT INTO calendars (name, definition, updated_at, updated_by) VALUES (?1, ?2, ?3, ?4)
@@ -78,7 +78,7 @@ pub(super) fn set(tx: &mut Tx<'_>, lease: &Lease, name: &str, calendar: &Calenda
     let mut moved = 0;
     for event in &uses {
         if let Some(mut head) = Head::read(tx, *event)? {
-            moved += i64::from(again(tx, &mut head, now)?);
+            moved += i64::from(again(tx, &mut head, Some(&before), now)?);
         }
     }
     super::audit::add(tx, now, by, "calendar.set", name, &object!({ "events": uses.len(), "moved": moved }))?;

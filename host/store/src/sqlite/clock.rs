@@ -34,8 +34,9 @@ pub(super) fn move_retries(tx: &mut Tx<'_>, lease: &Lease, step: TimeDelta) -> R
     Ok(i64::try_from(moved).unwrap_or(i64::MAX))
 }
 
-/// Looks at the next `limit` rows after `after` that are due within twice a step back, and moves those of an elapsed rhythm to where it
-/// would have gone on. Longer rhythms have no instant that the step took away.
+/// Looks at the next `limit` rows after `after` that are meant within twice a step back, and moves those of an elapsed rhythm to where it
+/// would have gone on. Longer rhythms on a grid have no instant that the step took away; a delay after a run has no grid, so that it is
+/// moved however long it is.
 pub(super) fn set_back(
     tx: &mut Tx<'_>,
     lease: &Lease,
@@ -50,8 +51,9 @@ pub(super) fn set_back(
     let rows: Vec<Waiting> = tx
         .conn
         .prepare_cached(
-            "SELECT event, n, scheduled_for FROM occurrences
-             WHERE (event, n) > (?1, ?2) AND state IN (?3, ?4) AND cause = ?5 AND interruptions = 0 AND due_at > ?6 AND due_at <= ?7
+            "SELECT event, n, scheduled_for FROM occurrences o
+             WHERE (event, n) > (?1, ?2) AND state IN (?3, ?4) AND cause = ?5 AND interruptions = 0 AND due_at > ?6
+               AND (scheduled_for <= ?7 OR (SELECT json_extract(e.schedule, '$.after') FROM events e WHERE e.id = o.event) IS NOT NULL)
              ORDER BY event, n LIMIT ?8",
         )?
         .query_map(

@@ -11,6 +11,7 @@ use super::writer::Tx;
 use crate::error::StoreError;
 use chrono::{DateTime, Utc};
 use rusqlite::OptionalExtension;
+use sexton_core::calendar::Calendars;
 use sexton_core::decide::late::{Found, Late, when_found};
 use sexton_core::decide::{Absence, SKIPPED_MAX, SkipReason, Skips};
 use sexton_core::schedule::Rule;
@@ -111,26 +112,43 @@ fn given_rows(tx: &Tx<'_>, event: i64) -> Result<Vec<Given>> {
     Ok(rows.collect::<std::result::Result<_, _>>()?)
 }
 
+/// The last instant after `now` that the schedule gave before the one of this row: there is one only if the clock was set back since, and it
+/// must not come again.
+fn last_given(given: &Given, schedule: &Schedule, calendars: &Calendars, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    let before = instant(given.scheduled_for - 1).ok()?;
+    // A schedule that cannot be asked any more has nothing to say about it.
+    schedule.plan(calendars).and_then(|plan| plan.latest(now, before)).ok().flatten()
+}
+
 /// Puts an event on another schedule. Never fires: the next instant is after `now`. An occurrence that runs (`is_running`, by ordinal) or
-/// waits for its retry still counts as going, and its successor follows the new schedule.
+/// waits for its retry still counts as going, and its successor follows the new schedule, from now on: what the old one gave meanwhile is
+/// counted here, and the new one has no past.
 pub(super) fn move_to(tx: &mut Tx<'_>, head: &mut Head, to: &Schedule, is_running: impl Fn(i64) -> bool, now: DateTime<Utc>) -> Result<()> {
     let calendars = tx.calendars()?;
-    let next = first_after(head, to, &calendars, now)?;
+    let rows = given_rows(tx, head.id)?;
+    // The same rule on other terms goes on with itself: what it gave before the clock was set back does not come again.
+    let before = rows.iter().filter(|_| head.schedule.rule == to.rule).find_map(|row| last_given(row, &head.schedule, &calendars, now));
+    let next = first_after(head, to, &calendars, before.unwrap_or(now))?;
     let (mut goes_on, mut skipped) = (false, Skips::default());
-    for given in given_rows(tx, head.id)? {
+    for given in rows {
+        let scheduled_for = instant(given.scheduled_for)?;
+        let accounted_to = given.counted_to.map(instant).transpose()?.unwrap_or(scheduled_for).max(scheduled_for);
+        // The old schedule may be what is mended here: if it cannot be asked, its own occurrence is counted.
+        let more = || head.schedule.plan(&calendars).and_then(|plan| plan.count(accounted_to, now, SKIPPED_MAX)).unwrap_or(0);
         let stays = given.is_tried || (given.state == row::CLAIMED && is_running(given.n));
-        if stays && to.recurs() {
-            goes_on = true;
-        } else if stays {
-            // It belongs to the old schedule, which has no successor any more; the new one gives its own row.
-            tx.conn.execute("UPDATE occurrences SET by_schedule = 0 WHERE event = ?1 AND n = ?2", (head.id, given.n))?;
+        if stays {
+            skipped.add(SkipReason::Edited, more());
+            goes_on |= to.recurs();
+            // If the new schedule does not recur it gives its own row, and this one belongs to the old one alone.
+            tx.conn.prepare_cached("UPDATE occurrences SET by_schedule = ?3, counted_to = ?4 WHERE event = ?1 AND n = ?2")?.execute((
+                head.id,
+                given.n,
+                to.recurs(),
+                micros(accounted_to.max(now)),
+            ))?;
         } else {
-            let scheduled_for = instant(given.scheduled_for)?;
             if scheduled_for <= now {
-                // The old schedule may be what is mended here: if it cannot be asked, its own occurrence is counted.
-                let after = given.counted_to.map(instant).transpose()?.unwrap_or(scheduled_for);
-                let more = head.schedule.plan(&calendars).and_then(|plan| plan.count(after, now, SKIPPED_MAX)).unwrap_or(0);
-                skipped.add(SkipReason::Edited, 1 + more);
+                skipped.add(SkipReason::Edited, 1 + more());
             }
             tx.conn.execute("DELETE FROM occurrences WHERE event = ?1 AND n = ?2", (head.id, given.n))?;
         }
@@ -142,12 +160,7 @@ pub(super) fn move_to(tx: &mut Tx<'_>, head: &mut Head, to: &Schedule, is_runnin
 }
 
 /// The first instant that a schedule gives from now on; none for manual.
-fn first_after(
-    head: &Head,
-    schedule: &Schedule,
-    calendars: &sexton_core::calendar::Calendars,
-    now: DateTime<Utc>,
-) -> Result<Option<DateTime<Utc>>> {
+fn first_after(head: &Head, schedule: &Schedule, calendars: &Calendars, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>> {
     let first = match &schedule.rule {
         Rule::Manual => return Ok(None),
         Rule::Once { when } => Some(*when).filter(|when| *when > now),
@@ -211,8 +224,8 @@ pub(super) fn resume(tx: &mut Tx<'_>, head: &mut Head, now: DateTime<Utc>) -> Re
 }
 
 /// Asks the schedule again for its next instant, because its zone or a calendar changed. What is due already, claimed or tried stays.
-/// Answers whether something moved.
-pub(super) fn again(tx: &mut Tx<'_>, head: &mut Head, now: DateTime<Utc>) -> Result<bool> {
+/// `before`: the calendars from before the change, if it is they that changed. Answers whether something moved.
+pub(super) fn again(tx: &mut Tx<'_>, head: &mut Head, before: Option<&Calendars>, now: DateTime<Utc>) -> Result<bool> {
     if !head.schedule.recurs() {
         return Ok(false);
     }
@@ -227,7 +240,8 @@ pub(super) fn again(tx: &mut Tx<'_>, head: &mut Head, now: DateTime<Utc>) -> Res
         {
             continue;
         }
-        match plan.next_after(now)? {
+        let last_given = before.and_then(|before| last_given(&given, &schedule, before, now));
+        match plan.next_after(last_given.unwrap_or(now))? {
             Some(next) if micros(next) == given.scheduled_for => {}
             Some(next) => {
                 head.mean(tx, given.n, next)?;

@@ -60,7 +60,7 @@ pub(super) fn replan(tx: &mut Tx<'_>, lease: &Lease, tz: &str, rules: &ZoneRules
     let mut moved = 0;
     for event in &events {
         if let Some(mut head) = Head::read(tx, *event)? {
-            moved += i64::from(again(tx, &mut head, now)?);
+            moved += i64::from(again(tx, &mut head, None, now)?);
         }
     }
     let is_done = events.len() < limit;
