@@ -233,7 +233,7 @@ fn extreme_instants_do_not_panic() {
             let schedule = schedule(&format!(r#"{{{rule}, "misfire": "{misfire}", "expires": "36525d", "catch_up": "36525d"}}"#));
             let plan = schedule.plan(&CALENDARS).expect(rule);
             for (own, now) in far.into_iter().flat_map(|own| far.map(|now| (own, now))) {
-                for counted_to in [None].into_iter().chain(far.map(Some)) {
+                for counted_to in [None, Some(far[0]), Some(far[4])] {
                     let row = Found { scheduled_for: own, due_at: own, counted_to };
                     for absence in
                         [Absence::always(SkipReason::Paused), Absence { host_since: now, type_since: own, otherwise: SkipReason::Late }]
