@@ -13,6 +13,7 @@ pub mod import;
 pub mod refusal;
 pub mod run;
 pub mod schedule;
+mod spelling;
 
 pub use event::{Bot, Cause, Event, EventState, NewEvent, Occurrence, Resource};
 pub use ids::{EventId, OccurrenceId, TypeId};

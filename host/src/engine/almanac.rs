@@ -29,6 +29,8 @@ const BREATH: Duration = Duration::from_millis(5);
 const CLOCK_PAGE: usize = 1_000;
 /// A smaller change of the clock is its daily correction.
 const STEP_LEAST: TimeDelta = TimeDelta::seconds(1);
+/// Two readings of a clock with one of the other between them lie nearer than this, but for a thread that was held up.
+const AT_ONCE: Duration = Duration::from_millis(100);
 /// Occurrences that one backfill stores at most.
 pub const BACKFILL_MAX: usize = 10_000;
 
@@ -217,8 +219,18 @@ impl ClockWatch {
 }
 
 fn offset() -> TimeDelta {
-    let boot = TimeDelta::from_std(clock::boot_time()).unwrap_or_default();
-    clock::now() - DateTime::UNIX_EPOCH - boot
+    offset_by(clock::boot_time, clock::now)
+}
+
+/// Two clocks cannot be read at once: whoever is stopped between the two readings would see a step. So the first is read again, and what
+/// took too long is thrown away.
+fn offset_by(mut boot_time: impl FnMut() -> Duration, mut now: impl FnMut() -> DateTime<Utc>) -> TimeDelta {
+    loop {
+        let (before, wall, after) = (boot_time(), now(), boot_time());
+        if after.saturating_sub(before) < AT_ONCE {
+            return wall - DateTime::UNIX_EPOCH - TimeDelta::from_std(before).unwrap_or_default();
+        }
+    }
 }
 
 /// After a step of the clock: waits keep their length, and what follows elapsed time goes on in it.
@@ -262,5 +274,15 @@ mod tests {
         assert_eq!(watch.step_to(TimeDelta::milliseconds(3_600_000 + 1_800)), Some(TimeDelta::hours(1)));
         assert_eq!(watch.step_to(TimeDelta::milliseconds(1_800)), Some(-TimeDelta::hours(1)));
         assert!(ClockWatch::start().step().is_none());
+    }
+
+    #[test]
+    fn being_stopped_between_two_readings_is_no_step() {
+        let at = |seconds: i64| DateTime::from_timestamp(1_000_000 + seconds, 0).expect("a time");
+        // Held up for ten minutes after the first reading, and then not.
+        let mut boots = [100, 700, 700, 700].into_iter().map(Duration::from_secs);
+        let mut walls = [at(700), at(700)].into_iter();
+        let offset = offset_by(|| boots.next().expect("read twice each time"), || walls.next().expect("read once each time"));
+        assert_eq!(offset, TimeDelta::seconds(1_000_000));
     }
 }

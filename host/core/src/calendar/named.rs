@@ -5,6 +5,7 @@
 
 use super::{Calendar, Span};
 use crate::refusal::{Blame, Refusal};
+use crate::spelling::distance;
 use chrono::{DateTime, Utc};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -103,18 +104,4 @@ pub fn check_name(name: &str) -> Result<(), Refusal> {
         _ if name.len() > NAME_MAX => Err(refused(NAME_MAX, name.len(), "the name of the calendar is too long".to_owned())),
         _ => Ok(()),
     }
-}
-
-/// Keystrokes between two words: insert, delete, replace.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.chars().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, to) in b.iter().enumerate() {
-            let cost = (diagonal + usize::from(from != *to)).min(row[j] + 1).min(row[j + 1] + 1);
-            diagonal = std::mem::replace(&mut row[j + 1], cost);
-        }
-    }
-    row[b.len()]
 }

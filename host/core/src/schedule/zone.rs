@@ -10,6 +10,7 @@ pub use rules::ZoneRules;
 
 use super::to_jiff;
 use crate::refusal::{Blame, Refusal};
+use crate::spelling::distance;
 use chrono::{DateTime, FixedOffset, Offset, Utc};
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 use std::path::{Path, PathBuf};
@@ -158,22 +159,6 @@ fn nearest(name: &str) -> Vec<String> {
     near.sort();
     let best = near.first().map_or(0, |(away, _)| *away);
     near.into_iter().filter(|(away, _)| *away == best).take(SUGGESTIONS).map(|(_, name)| format!("`{name}`")).collect()
-}
-
-/// Keystrokes between two words: insert, delete, replace.
-pub(super) fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, to) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(from != *to);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]

@@ -276,6 +276,11 @@ fn calendar_moves(ground: &Ground) {
     assert_eq!((row.name.as_str(), row.events, row.updated_at), ("audit", 1, at(1)));
     assert_eq!(ground.store.set_calendar(&ground.lease, "audit", &Calendar::read(&json!({})).unwrap(), &tester(), at(2)).unwrap(), 1);
     assert_eq!(ground.event(gated).next_run_at, Some(at(3_600)), "and back");
+    let always = Calendar::read(&json!({ "weekly": [{ "days": "mon-sun" }] })).unwrap();
+    let refused = ground.store.set_calendar(&ground.lease, "audit", &always, &tester(), at(2)).unwrap_err();
+    assert!(refused.to_string().contains(&gated.to_string()), "the event is named: {refused}");
+    assert_eq!(ground.event(gated).next_run_at, Some(at(3_600)), "refused: as before");
+    assert!(ground.store.calendars().unwrap()[0].calendar.is_empty(), "and the calendar too");
     assert_eq!(code(ground.store.set_calendar(&ground.lease, "Not a name", &closed_until(0), &tester(), at(2))), "INP024");
 }
 

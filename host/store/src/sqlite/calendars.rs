@@ -78,11 +78,18 @@ pub(super) fn set(tx: &mut Tx<'_>, lease: &Lease, name: &str, calendar: &Calenda
     let mut moved = 0;
     for event in &uses {
         if let Some(mut head) = Head::read(tx, *event)? {
-            moved += i64::from(again(tx, &mut head, Some(&before), now)?);
+            moved += i64::from(again(tx, &mut head, Some(&before), now).map_err(|error| of_event(*event, error))?);
         }
     }
     super::audit::add(tx, now, by, "calendar.set", name, &object!({ "events": uses.len(), "moved": moved }))?;
     Ok(moved)
+}
+
+/// Says which event it is that a change cannot be carried out for.
+fn of_event(event: i64, error: StoreError) -> StoreError {
+    let Some(mut refusal) = error.refusal else { return error };
+    refusal.message = format!("event {}, which names the calendar: {}", EventId(event), refusal.message);
+    (*refusal).into()
 }
 
 /// Forgets a calendar that no open event names. Answers whether it was there.

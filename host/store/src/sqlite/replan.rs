@@ -247,6 +247,13 @@ pub(super) fn again(tx: &mut Tx<'_>, head: &mut Head, before: Option<&Calendars>
                 head.mean(tx, given.n, next)?;
                 is_moved = true;
             }
+            // A calendar may end what ends by itself; what goes on for ever must not be over because of a definition that may be a slip.
+            None if before.is_some() && schedule.terms.end.is_none() => {
+                return Err(Refusal::new("INP007", Blame::Input, "its schedule would have no further time")
+                    .expected("a calendar that leaves it some time")
+                    .remedy("give the calendar another content, or edit or cancel that event first")
+                    .into());
+            }
             None => {
                 skip(tx, &head.as_claimed(given.n), &schedule, None, &Skips::default(), now)?;
                 is_moved = true;

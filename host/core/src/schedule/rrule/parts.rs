@@ -6,7 +6,7 @@
 use super::lines::{self, Moment};
 use super::source::Source;
 use crate::refusal::Refusal;
-use crate::schedule::zone;
+use crate::spelling::distance;
 use std::ops::Range;
 
 /// Times of one day that a rule may have: one a minute.
@@ -122,7 +122,7 @@ impl Reader<'_> {
             "BYWEEKDAY" => return refusal.remedy("did you mean `BYDAY`?"),
             _ => {}
         }
-        let near = NAMES.into_iter().map(|known| (zone::distance(&word, known), known)).min().filter(|(away, _)| *away <= 2);
+        let near = NAMES.into_iter().map(|known| (distance(&word, known), known)).min().filter(|(away, _)| *away <= 2);
         let refusal = refusal.expected(format!("one of {}", NAMES.join(" ")));
         if let Some((_, known)) = near { refusal.remedy(format!("did you mean `{known}`?")) } else { refusal }
     }
@@ -173,7 +173,7 @@ impl Reader<'_> {
             let refusal = source.refused(value, format!("a recurrence finer than DAILY is not read: `FREQ={word}`"));
             return Err(refusal.expected("FREQ=DAILY, WEEKLY, MONTHLY or YEARLY").remedy(remedy));
         }
-        let near = FREQS.into_iter().map(|(name, _)| (zone::distance(&word, name), name)).min().filter(|(away, _)| *away <= 2);
+        let near = FREQS.into_iter().map(|(name, _)| (distance(&word, name), name)).min().filter(|(away, _)| *away <= 2);
         let refusal = source.refused(value, format!("{} is no frequency", source.quote(value)));
         let refusal = refusal.expected("DAILY, WEEKLY, MONTHLY or YEARLY");
         Err(if let Some((_, name)) = near { refusal.remedy(format!("did you mean `{name}`?")) } else { refusal })
