@@ -18,6 +18,7 @@ pub mod plugin;
 pub mod plugin_changes;
 pub mod plugin_check;
 pub mod plugin_sign;
+pub mod policy;
 pub mod run;
 pub mod run_logs;
 pub mod schedule;

@@ -5,6 +5,7 @@
 
 use crate::decide::SkipReason;
 use crate::ids::{EventId, OccurrenceId, TypeId};
+use crate::policy::RunPolicy;
 use crate::run::RetryPolicy;
 use crate::schedule::Schedule;
 use chrono::{DateTime, Utc};
@@ -105,6 +106,29 @@ pub struct NewEvent {
     /// Overrides the retry policy of the type.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<RetryPolicy>,
+    /// Overlap, time limit, uniqueness, shared limit.
+    #[serde(default, skip_serializing_if = "RunPolicy::is_default")]
+    pub policy: RunPolicy,
+}
+
+impl NewEvent {
+    /// An event of that type at those times, and nothing else said.
+    #[must_use]
+    pub fn new(event_type: impl Into<String>, schedule: Schedule) -> Self {
+        Self {
+            event_type: event_type.into(),
+            schedule,
+            args: no_args(),
+            key: None,
+            description: None,
+            bot: None,
+            resources: Vec::new(),
+            labels: BTreeMap::new(),
+            priority: 0,
+            retry: None,
+            policy: RunPolicy::default(),
+        }
+    }
 }
 
 fn no_args() -> Box<RawValue> {
@@ -184,7 +208,7 @@ mod tests {
 
     const FULL: &str = r#"{"event_type":"acme.start_resource","schedule":{"cron":"0 2 * * *","tz":"Europe/Paris"},"args":{"n": 1.50, "wait":true},
         "key":"nightly","description":"Start","bot":{"id":"b1","name":"Night"},"resources":[{"id":"r1","kind":"command","argv":["true"]}],
-        "labels":{"team":"a"},"priority":-3,"retry":{"attempts":2,"first_delay_ms":10,"max_delay_ms":20}}"#;
+        "labels":{"team":"a"},"priority":-3,"retry":{"attempts":2,"first_delay_ms":10,"max_delay_ms":20},"policy":{"overlap":"allow","timeout":"30s"}}"#;
 
     #[test]
     fn what_is_written_is_read_back_and_args_stay_as_they_came() {

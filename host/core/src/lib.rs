@@ -10,6 +10,7 @@ pub mod decide;
 pub mod event;
 pub mod ids;
 pub mod import;
+pub mod policy;
 pub mod refusal;
 pub mod run;
 pub mod schedule;
@@ -17,6 +18,7 @@ mod spelling;
 
 pub use event::{Bot, Cause, Event, EventState, NewEvent, Occurrence, Resource};
 pub use ids::{EventId, OccurrenceId, TypeId};
+pub use policy::{Conflict, Overlap, RunPolicy, Unique, UniqueBy};
 pub use refusal::{Blame, Place, Refusal};
 pub use run::{Outcome, ResourceEnd, RetryPolicy, Run};
 pub use schedule::Schedule;

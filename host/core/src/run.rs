@@ -51,6 +51,9 @@ pub struct RetryPolicy {
     /// The delay never exceeds this many milliseconds. Default 1 h.
     #[serde(default = "default_max_delay_ms")]
     pub max_delay_ms: u64,
+    /// No attempt is due later than so many milliseconds after the first was; none = only `attempts` ends it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline_ms: Option<u64>,
 }
 
 fn default_attempts() -> u32 {
@@ -65,7 +68,12 @@ fn default_max_delay_ms() -> u64 {
 
 impl Default for RetryPolicy {
     fn default() -> Self {
-        Self { attempts: default_attempts(), first_delay_ms: default_first_delay_ms(), max_delay_ms: default_max_delay_ms() }
+        Self {
+            attempts: default_attempts(),
+            first_delay_ms: default_first_delay_ms(),
+            max_delay_ms: default_max_delay_ms(),
+            deadline_ms: None,
+        }
     }
 }
 

@@ -19,7 +19,7 @@ fn at(text: &str) -> DateTime<Utc> {
 fn wish(schedule: Schedule) -> NewEvent {
     let mut wish: NewEvent = serde_json::from_str(r#"{"event_type": "sexton.noop", "schedule": {"manual": true}}"#).expect("an event");
     wish.schedule = schedule;
-    wish.retry = Some(RetryPolicy { attempts: 3, first_delay_ms: 10_000, max_delay_ms: 60_000 });
+    wish.retry = Some(RetryPolicy { attempts: 3, first_delay_ms: 10_000, max_delay_ms: 60_000, deadline_ms: None });
     wish
 }
 
@@ -317,7 +317,7 @@ fn the_retry_policy_of_the_event_wins_over_that_of_the_type_over_the_default() {
 
 #[test]
 fn retry_delays_grow_stay_bounded_and_differ() {
-    let policy = RetryPolicy { attempts: 100, first_delay_ms: 1_000, max_delay_ms: 60_000 };
+    let policy = RetryPolicy { attempts: 100, first_delay_ms: 1_000, max_delay_ms: 60_000, deadline_ms: None };
     for attempt in 1..=90 {
         let bound = Duration::from_millis((1_000u64 << (attempt - 1).min(20)).min(60_000));
         let delays: Vec<Duration> = (0..1_000u32).map(|n| policy.delay_after(attempt, n.wrapping_mul(2_654_435_761))).collect();
@@ -327,7 +327,7 @@ fn retry_delays_grow_stay_bounded_and_differ() {
     }
     assert_ne!(policy.delay_after(8, 7), policy.delay_after(9, 7), "an unlucky occurrence is not unlucky each time");
     assert_eq!(policy.delay_after(3, 7), policy.delay_after(3, 7));
-    let widest = RetryPolicy { attempts: 2, first_delay_ms: u64::MAX, max_delay_ms: u64::MAX };
+    let widest = RetryPolicy { attempts: 2, first_delay_ms: u64::MAX, max_delay_ms: u64::MAX, deadline_ms: None };
     let wish = NewEvent { retry: Some(widest), ..wish(Schedule::manual()) };
     let given = Standing { attempt: 1, jitter: u32::MAX, ..standing(&wish, EventState::Scheduled, true, 0) };
     let then = after_run(&given, &End::Failed { permanent: false }, at(NOW)).expect("a consequence");

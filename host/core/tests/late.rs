@@ -589,7 +589,7 @@ proptest! {
         let plan = schedule.plan(&CALENDARS).expect(rule);
         let mut wish: NewEvent = serde_json::from_str(r#"{"event_type": "sexton.noop", "schedule": {"manual": true}}"#).expect("an event");
         wish.schedule = schedule.clone();
-        wish.retry = Some(RetryPolicy { attempts: 3, first_delay_ms: 10_000, max_delay_ms: 600_000 });
+        wish.retry = Some(RetryPolicy { attempts: 3, first_delay_ms: 10_000, max_delay_ms: 600_000, deadline_ms: None });
         let mut host = Host::new(EventId(event), &wish, &plan, now);
         for turn in &turns {
             host.take(turn);

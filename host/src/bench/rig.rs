@@ -100,18 +100,8 @@ impl Place {
 
     fn event(&self) -> NewEvent {
         let no_args = || RawValue::from_string("{}".to_owned()).expect("an empty object is JSON");
-        NewEvent {
-            event_type: self.job.event_type.clone().unwrap_or_else(|| "sexton.noop".to_owned()),
-            schedule: Schedule::manual(),
-            args: self.job.args.clone().unwrap_or_else(no_args),
-            key: None,
-            description: None,
-            bot: None,
-            resources: Vec::new(),
-            labels: BTreeMap::new(),
-            priority: 0,
-            retry: None,
-        }
+        let event_type = self.job.event_type.clone().unwrap_or_else(|| "sexton.noop".to_owned());
+        NewEvent { args: self.job.args.clone().unwrap_or_else(no_args), ..NewEvent::new(event_type, Schedule::manual()) }
     }
 }
 

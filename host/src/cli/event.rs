@@ -7,6 +7,7 @@ mod drawn;
 use crate::cli::backfill::Backfill;
 use crate::cli::connect::{Door, List};
 use crate::cli::import::Import;
+use crate::cli::policy::Policy;
 use crate::cli::when::When;
 use crate::cli::{Done, Failure, input};
 use crate::client::{Body, encode};
@@ -72,7 +73,7 @@ Examples:
   sexton event schedule --from events.ndjson
 
 A line of a file is an object with event_type and schedule, and, if wanted,
-args key description bot resources labels priority retry. All lines are stored, or none.
+args key description bot resources labels priority retry policy. All lines are stored, or none.
 
 A schedule is one of
   {\"once\": \"2026-12-24T18:00:00+01:00\"}   {\"every\": \"5m\"}   {\"every\": \"1 month\", \"tz\": \"Europe/Paris\"}   {\"after\": \"5m\"}
@@ -87,7 +88,7 @@ pub struct Schedule {
     #[arg(value_name = "TYPE", required_unless_present = "from")]
     pub event_type: Option<String>,
     /// Many events, one JSON object a line; `-` is standard input
-    #[arg(long, value_name = "FILE.ndjson|-", conflicts_with_all = ["event_type", "when", "Terms", "args", "key", "description", "bot", "resource", "label", "priority", "retry"])]
+    #[arg(long, value_name = "FILE.ndjson|-", conflicts_with_all = ["event_type", "when", "Terms", "args", "key", "description", "bot", "resource", "label", "priority", "retry", "Policy"])]
     pub from: Option<String>,
     /// When.
     #[command(flatten)]
@@ -116,6 +117,9 @@ pub struct Schedule {
     /// Retry policy: {"attempts": 3, "first_delay_ms": 1000, "max_delay_ms": 60000}
     #[arg(long, value_name = "JSON")]
     pub retry: Option<String>,
+    /// What else is asked about its runs.
+    #[command(flatten)]
+    pub policy: Policy,
 }
 
 /// Which events.
@@ -165,6 +169,12 @@ pub struct Edit {
     /// New priority
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub priority: Option<i32>,
+    /// New retry policy, all of it: {"attempts": 3, …}
+    #[arg(long, value_name = "JSON")]
+    pub retry: Option<String>,
+    /// What is asked about its runs; what is not said stays.
+    #[command(flatten)]
+    pub policy: Policy,
 }
 
 impl Event {
@@ -250,6 +260,10 @@ impl Schedule {
         if let Some(retry) = &self.retry {
             event.insert("retry".to_owned(), input::json("--retry", retry)?);
         }
+        let policy = self.policy.onto(Map::new())?;
+        if !policy.is_empty() {
+            event.insert("policy".to_owned(), Value::Object(policy));
+        }
         with_args(event, self.args.as_deref())
     }
 }
@@ -313,12 +327,24 @@ impl Edit {
         if let Some(priority) = self.priority {
             fields.insert("priority".to_owned(), json!(priority));
         }
+        if let Some(retry) = &self.retry {
+            fields.insert("retry".to_owned(), input::json("--retry", retry)?);
+        }
+        let client = door.open()?;
+        let address = format!("/api/v1/events/{}", encode(&self.id));
+        if self.policy.is_said() {
+            let stored = client.get(&address)?;
+            let stored = stored["policy"].as_object().cloned().unwrap_or_default();
+            fields.insert("policy".to_owned(), Value::Object(self.policy.onto(stored)?));
+        }
         if fields.is_empty() && self.args.is_none() {
             let refusal = Refusal::new("INP016", Blame::Input, "nothing to change was said");
-            return Err(Failure::Input(refusal.remedy("add --args, --description, --label, --priority or a schedule such as --every 5m")));
+            return Err(Failure::Input(
+                refusal.remedy("add --args, --description, --label, --priority, --retry, --overlap or a schedule such as --every 5m"),
+            ));
         }
         let body = with_args(fields, self.args.as_deref())?;
-        let answer = door.open()?.call("PATCH", &format!("/api/v1/events/{}", encode(&self.id)), Body::Json(body));
+        let answer = client.call("PATCH", &address, Body::Json(body));
         let answer = answer.map_err(|trouble| self.when.told(trouble))?;
         door.answer(&answer, altered)
     }

@@ -70,6 +70,8 @@ fn admit_edit(shared: &Shared, snapshot: &Snapshot, id: EventId, mut edit: Edit)
     if let Some(labels) = &edit.labels {
         limits::check_labels(labels)?;
     }
+    edit.retry.as_ref().map_or(Ok(()), limits::check_retry)?;
+    edit.policy.as_ref().map_or(Ok(()), limits::check_policy)?;
     if let Some(args) = &edit.args {
         limits::check_args(args.get())?;
         let name = &event.wish.event_type;

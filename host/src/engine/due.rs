@@ -168,18 +168,7 @@ mod tests {
 
     fn occurrence(event: i64, of: i64, due_s: i64, priority: i32) -> Occurrence {
         let due_at = DateTime::UNIX_EPOCH + TimeDelta::seconds(due_s);
-        let wish = NewEvent {
-            event_type: "t.t".into(),
-            schedule: Schedule::manual(),
-            args: serde_json::value::RawValue::from_string("{}".into()).expect("JSON"),
-            key: None,
-            description: None,
-            bot: None,
-            resources: vec![],
-            labels: BTreeMap::new(),
-            priority,
-            retry: None,
-        };
+        let wish = NewEvent { priority, ..NewEvent::new("t.t", Schedule::manual()) };
         Occurrence {
             id: OccurrenceId { event: EventId(event), n: 1 },
             type_id: TypeId(of),

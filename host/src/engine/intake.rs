@@ -153,6 +153,7 @@ pub fn from_order(order: ScheduleOrder) -> Result<NewEvent, Refusal> {
         labels: order.labels,
         priority: order.priority,
         retry: None,
+        policy: sexton_core::RunPolicy::default(),
     })
 }
 

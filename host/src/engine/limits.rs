@@ -2,7 +2,8 @@
 //!
 //! Not configuration: these are safe for every machine. What must hold: a limit that is exceeded is named in the refusal (`INP015`).
 
-use sexton_core::{Blame, NewEvent, Refusal};
+use sexton_core::policy::QUEUED_MOST;
+use sexton_core::{Blame, NewEvent, Overlap, Refusal, RetryPolicy, RunPolicy};
 use std::collections::HashSet;
 use std::time::Duration;
 
@@ -100,12 +101,39 @@ pub fn check(event: &NewEvent) -> Result<(), Refusal> {
         at_most("the bot's name (bytes)", DESCRIPTION_BYTES, bot.name.len())?;
     }
     if let Some(retry) = &event.retry {
-        at_most("`attempts` of the retry policy", ATTEMPTS as usize, retry.attempts as usize)?;
-        if retry.attempts == 0 {
-            return Err(Refusal::new("INP015", Blame::Input, "a retry policy needs at least one attempt").expected("1 or more").found("0"));
+        check_retry(retry)?;
+    }
+    check_policy(&event.policy)?;
+    check_resources(event)
+}
+
+/// A retry policy, of an event or of an edit.
+pub fn check_retry(retry: &RetryPolicy) -> Result<(), Refusal> {
+    at_most("`attempts` of the retry policy", ATTEMPTS as usize, retry.attempts as usize)?;
+    if retry.attempts == 0 {
+        return Err(Refusal::new("INP015", Blame::Input, "a retry policy needs at least one attempt").expected("1 or more").found("0"));
+    }
+    Ok(())
+}
+
+/// What an event asks about its runs, of an event or of an edit.
+pub fn check_policy(policy: &RunPolicy) -> Result<(), Refusal> {
+    let nothing = |what: &str| Refusal::new("INP015", Blame::Input, format!("{what} is nothing")).expected("1 or more").found("0");
+    match policy.overlap {
+        Overlap::QueueAll(0) => return Err(nothing("the bound of `queue_all`").remedy("`skip` lets none wait")),
+        Overlap::QueueAll(most) => at_most("the bound of `queue_all`", QUEUED_MOST as usize, most as usize)?,
+        _ => {}
+    }
+    for (what, span) in [("`timeout`", policy.timeout), ("`grace`", policy.grace)] {
+        let span = span.unwrap_or(Duration::from_millis(1));
+        if span.is_zero() {
+            return Err(nothing(what).expected("1ms or more"));
         }
     }
-    check_resources(event)
+    if policy.unique.as_ref().is_some_and(|unique| unique.by.is_empty() || unique.states.is_empty()) {
+        return Err(nothing("what `unique` goes `by`, or the states in `while`,").remedy("leave them out for the defaults"));
+    }
+    at_most("the `limit_key` (bytes)", KEY_BYTES, policy.limit_key.as_ref().map_or(0, String::len))
 }
 
 /// Labels, of an event or of an edit.

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use sexton_core::decide::SkipReason;
-use sexton_core::{Bot, Event, EventId, EventState, Resource, RetryPolicy, Schedule};
+use sexton_core::{Bot, Event, EventId, EventState, Resource, RetryPolicy, RunPolicy, Schedule};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -30,6 +30,7 @@ pub struct EventView {
     labels: BTreeMap<String, String>,
     priority: i32,
     retry: Option<RetryPolicy>,
+    policy: RunPolicy,
     reason: Option<String>,
     occurrences: i64,
     skipped: i64,
@@ -77,6 +78,7 @@ impl Derived {
             labels: wish.labels,
             priority: wish.priority,
             retry: wish.retry,
+            policy: wish.policy,
             reason: event.reason,
             occurrences: event.occurrences,
             skipped: event.skipped,

@@ -140,6 +140,7 @@ fn policy(retry: &Retry) -> RetryPolicy {
         attempts: retry.attempts.unwrap_or(default.attempts).clamp(1, ATTEMPTS_MAX),
         first_delay_ms: retry.first_delay_ms.unwrap_or(default.first_delay_ms),
         max_delay_ms: retry.max_delay_ms.unwrap_or(default.max_delay_ms),
+        deadline_ms: default.deadline_ms,
     }
 }
 

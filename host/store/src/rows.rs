@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use sexton_core::decide::End;
-use sexton_core::{Cause, EventId, EventState, NewEvent, OccurrenceId, Outcome, ResourceEnd, RetryPolicy, Schedule, TypeId};
+use sexton_core::{Cause, EventId, EventState, NewEvent, OccurrenceId, Outcome, ResourceEnd, RetryPolicy, RunPolicy, Schedule, TypeId};
 use std::collections::BTreeMap;
 
 /// Who changed something: `cli:root`, `watcher`, `host`, `plugin:http`.
@@ -221,6 +221,10 @@ pub struct Edit {
     pub labels: Option<BTreeMap<String, String>>,
     /// New priority.
     pub priority: Option<i32>,
+    /// New retry policy.
+    pub retry: Option<RetryPolicy>,
+    /// New run policy, all of it.
+    pub policy: Option<RunPolicy>,
 }
 
 /// A page by key, never by offset.

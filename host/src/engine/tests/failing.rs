@@ -238,7 +238,7 @@ fn follow_ups_that_the_store_refuses_fail_their_run_and_no_other() {
     });
     rig.serve(&[("a.a", Some(&generation.serving)), ("b.b", None)]);
     rig.schedule(taken());
-    let retry = Some(sexton_core::RetryPolicy { attempts: 1, first_delay_ms: 1, max_delay_ms: 1 });
+    let retry = Some(sexton_core::RetryPolicy { attempts: 1, first_delay_ms: 1, max_delay_ms: 1, deadline_ms: None });
     let named = |name: &str| sexton_core::NewEvent { description: Some(name.into()), retry: retry.clone(), ..event("a.a", once(in_ms(5))) };
     let ids: Vec<EventId> =
         rig.engine.schedule(vec![named("clashes"), named("fits"), named("plain")], &rig.by).unwrap().into_iter().map(|a| a.id).collect();

@@ -17,7 +17,7 @@ use sexton_plugin_api::wire::{ActOrder, ActionOffer, CallRefusal, EntryFailure, 
 use sexton_store::Store;
 use sexton_store::rows::{Actor, EventFilter, Lease, Offer, Page, RunFilter};
 use sexton_store::sqlite::Sqlite;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::JoinHandle;
@@ -149,18 +149,7 @@ impl Drop for Rig {
 }
 
 pub fn event(event_type: &str, schedule: Schedule) -> NewEvent {
-    NewEvent {
-        event_type: event_type.into(),
-        schedule,
-        args: serde_json::value::RawValue::from_string("{}".into()).unwrap(),
-        key: None,
-        description: None,
-        bot: None,
-        resources: vec![],
-        labels: BTreeMap::new(),
-        priority: 0,
-        retry: None,
-    }
+    NewEvent::new(event_type, schedule)
 }
 
 pub fn once(when: DateTime<Utc>) -> Schedule {

@@ -61,7 +61,7 @@ fn a_failure_is_tried_again_until_its_attempts_are_spent() {
         _ => Does::Ends(failed()),
     });
     rig.serve(&[("a.a", Some(&generation.serving))]);
-    let retry = Some(RetryPolicy { attempts: 3, first_delay_ms: 1, max_delay_ms: 5 });
+    let retry = Some(RetryPolicy { attempts: 3, first_delay_ms: 1, max_delay_ms: 5, deadline_ms: None });
     let comes_right = rig.schedule(sexton_core::NewEvent { retry: retry.clone(), ..event("a.a", once(in_ms(0))) });
     let labels = [("never".to_owned(), String::new())].into();
     let never = rig.schedule(sexton_core::NewEvent { retry, labels, ..event("a.a", once(in_ms(0))) });

@@ -6,7 +6,7 @@ use crate::rows::{Change, Edit};
 use serde_json::value::RawValue;
 use sexton_core::decide::{End, SkipReason};
 use sexton_core::schedule::Misfire;
-use sexton_core::{Cause, EventId, EventState, NewEvent, Outcome, Schedule};
+use sexton_core::{Cause, EventId, EventState, NewEvent, Outcome, Overlap, RetryPolicy, RunPolicy, Schedule};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -212,6 +212,8 @@ fn edit_fields(ground: &Ground) {
         description: Some("noon".to_owned()),
         labels: Some(BTreeMap::from([("b".to_owned(), "2".to_owned())])),
         priority: Some(9),
+        retry: Some(RetryPolicy { attempts: 2, ..RetryPolicy::default() }),
+        policy: Some(RunPolicy { overlap: Overlap::Allow, ..RunPolicy::default() }),
         schedule: None,
     };
     let claimed = ground.claim(60);
@@ -220,6 +222,7 @@ fn edit_fields(ground: &Ground) {
     assert_eq!((event.wish.args.get(), event.wish.description.as_deref(), event.wish.priority), (r#"{"strokes": 12}"#, Some("noon"), 9));
     assert_eq!(event.wish.labels, BTreeMap::from([("b".to_owned(), "2".to_owned())]));
     assert_eq!((event.next_run_at, event.skipped), (Some(at(60)), 0), "the schedule is untouched");
+    assert_eq!((event.wish.retry.map(|r| r.attempts), event.wish.policy.overlap), (Some(2), Overlap::Allow));
     let again = ground.claim_one(61);
     assert_eq!((again.id.event, again.id.n, again.wish.args.get()), (id, 1, r#"{"strokes": 12}"#), "the claim from before is void");
     let old = claimed.iter().find(|o| o.id.event == id).unwrap();

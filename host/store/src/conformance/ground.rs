@@ -13,7 +13,6 @@ use sexton_core::calendar::Calendars;
 use sexton_core::decide::End;
 use sexton_core::ids::EventIds;
 use sexton_core::{Event, EventId, NewEvent, Occurrence, OccurrenceId, Outcome, Run, Schedule, TypeId};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,18 +51,7 @@ pub fn tester() -> Actor {
 
 /// A wish on [`BELL`].
 pub fn wish(schedule: Schedule) -> NewEvent {
-    NewEvent {
-        event_type: BELL.to_owned(),
-        schedule,
-        args: RawValue::from_string(r#"{"strokes":  3}"#.to_owned()).unwrap(),
-        key: None,
-        description: None,
-        bot: None,
-        resources: Vec::new(),
-        labels: BTreeMap::new(),
-        priority: 0,
-        retry: None,
-    }
+    NewEvent { args: RawValue::from_string(r#"{"strokes":  3}"#.to_owned()).unwrap(), ..NewEvent::new(BELL, schedule) }
 }
 
 /// Once, at that second.

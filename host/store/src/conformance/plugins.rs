@@ -43,7 +43,7 @@ fn ownership(ground: &Ground) {
 }
 
 fn offers(ground: &Ground) {
-    let retry = RetryPolicy { attempts: 9, first_delay_ms: 1, max_delay_ms: 2 };
+    let retry = RetryPolicy { attempts: 9, first_delay_ms: 1, max_delay_ms: 2, deadline_ms: None };
     let schema = |one: &str, two: &str| serde_json::from_str(&format!(r#"{{"{one}": {{"b": 1, "a": 2}}, "{two}": 3}}"#)).unwrap();
     let with = |args_schema| Offer { event_type: BELL.to_owned(), args_schema, retry: Some(retry.clone()) };
     let before = ground.store.types().unwrap().into_iter().find(|row| row.event_type == BELL).unwrap();

@@ -5,7 +5,7 @@ use super::ground::{BELL, DOOR, Ground, at, code, every, once, tester, wish};
 use crate::rows::{EventFilter, Page};
 use serde_json::json;
 use sexton_core::decide::End;
-use sexton_core::{Bot, Cause, EventState, NewEvent, Resource, RetryPolicy, Schedule, TypeId};
+use sexton_core::{Bot, Cause, EventState, NewEvent, Overlap, Resource, RetryPolicy, RunPolicy, Schedule, TypeId};
 use std::collections::BTreeMap;
 
 /// The themes of this file.
@@ -30,7 +30,8 @@ fn comes_back(ground: &Ground) {
         }],
         labels: BTreeMap::from([("team".to_owned(), "tower \"A\"".to_owned())]),
         priority: -7,
-        retry: Some(RetryPolicy { attempts: 2, first_delay_ms: 10, max_delay_ms: 20 }),
+        retry: Some(RetryPolicy { attempts: 2, first_delay_ms: 10, max_delay_ms: 20, deadline_ms: Some(90_000) }),
+        policy: RunPolicy { overlap: Overlap::QueueOne, limit_key: Some("db".to_owned()), ..RunPolicy::default() },
         ..every(60)
     };
     let id = ground.schedule(full.clone());

@@ -62,7 +62,7 @@ fn recurring(ground: &Ground) {
 }
 
 fn retries(ground: &Ground) {
-    let policy = RetryPolicy { attempts: 3, first_delay_ms: 1_000, max_delay_ms: 4_000 };
+    let policy = RetryPolicy { attempts: 3, first_delay_ms: 1_000, max_delay_ms: 4_000, deadline_ms: None };
     let id = ground.schedule(NewEvent { retry: Some(policy), ..once(10) });
     let mut now = 10;
     for attempt in 1..=2 {

@@ -160,6 +160,15 @@ fn edit(tx: &mut Tx<'_>, head: &mut Head, edit: &Edit, running: &HashSet<i64>, n
         tx.conn.execute("UPDATE occurrences SET lane = ?2 WHERE event = ?1", (head.id, lane(priority)))?;
         changed.push("priority");
     }
+    if let Some(retry) = &edit.retry {
+        set(tx, head.id, "retry", &json(retry)?)?;
+        changed.push("retry");
+    }
+    if let Some(policy) = &edit.policy {
+        let policy = if policy.is_default() { None } else { Some(json(policy)?) };
+        set(tx, head.id, "policy", &policy)?;
+        changed.push("policy");
+    }
     Ok(("event.edit", object!({ "changed": changed, "running": running.len() })))
 }
 

@@ -14,8 +14,9 @@ use sexton_core::{Event, EventId, NewEvent, OccurrenceId, TypeId};
 type Result<T> = std::result::Result<T, StoreError>;
 
 /// The columns of [`WishColumns`], from `events e JOIN event_types t`.
-pub(super) const WISH: &str = "t.name, e.schedule, e.args, e.key, e.description, e.bot, e.resources, e.labels, e.priority, e.retry";
-const WISH_WIDTH: usize = 10;
+pub(super) const WISH: &str =
+    "t.name, e.schedule, e.args, e.key, e.description, e.bot, e.resources, e.labels, e.priority, e.retry, e.policy";
+const WISH_WIDTH: usize = 11;
 
 /// What the caller wrote, as text: parsed where there is time for it, which is not the writer's thread.
 #[derive(Clone)]
@@ -30,6 +31,7 @@ pub(super) struct WishColumns {
     labels: Option<String>,
     priority: i32,
     retry: Option<String>,
+    policy: Option<String>,
 }
 
 impl WishColumns {
@@ -46,6 +48,7 @@ impl WishColumns {
             labels: row.get(at + 7)?,
             priority: row.get(at + 8)?,
             retry: row.get(at + 9)?,
+            policy: row.get(at + 10)?,
         })
     }
 
@@ -62,6 +65,7 @@ impl WishColumns {
             labels: from_json_or_default(self.labels.as_deref())?,
             priority: self.priority,
             retry: self.retry.as_deref().map(from_json).transpose()?,
+            policy: from_json_or_default(self.policy.as_deref())?,
         })
     }
 }

@@ -22,6 +22,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { name: "rows", sql: include_str!("migrations/0001_rows.sql") },
     Migration { name: "history", sql: include_str!("migrations/0002_history.sql") },
     Migration { name: "time", sql: include_str!("migrations/0003_time.sql") },
+    Migration { name: "policy", sql: include_str!("migrations/0004_policy.sql") },
 ];
 
 /// Brings a database to this version's schema, or refuses it.

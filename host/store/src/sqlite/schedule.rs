@@ -35,6 +35,7 @@ pub(super) struct EventRow {
     pub(super) labels: Option<String>,
     pub(super) priority: i32,
     pub(super) retry: Option<String>,
+    pub(super) policy: Option<String>,
     pub(super) standing_of: Option<String>,
 }
 
@@ -58,6 +59,7 @@ impl EventRow {
             labels: json_unless(wish.labels.is_empty(), &wish.labels)?,
             priority: wish.priority,
             retry: wish.retry.as_ref().map(json).transpose()?,
+            policy: json_unless(wish.policy.is_default(), &wish.policy)?,
             standing_of: intention.standing_of.clone(),
         })
     }
@@ -113,8 +115,8 @@ pub(super) fn insert(tx: &mut Tx<'_>, event: &EventRow, by: &str, now: i64) -> s
         .conn
         .prepare_cached(
             "INSERT INTO events (id, type, state, last_n, skipped, priority, created_at, updated_at, schedule, args, key, description, bot,
-                                 resources, labels, retry, created_by, standing_of, tz)
-             VALUES (?1, ?2, 0, ?3, 0, ?4, ?5, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+                                 resources, labels, retry, created_by, standing_of, tz, policy)
+             VALUES (?1, ?2, 0, ?3, 0, ?4, ?5, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
         )?
         .execute(rusqlite::params![
             event.id,
@@ -132,7 +134,8 @@ pub(super) fn insert(tx: &mut Tx<'_>, event: &EventRow, by: &str, now: i64) -> s
             event.retry,
             by,
             event.standing_of,
-            event.tz
+            event.tz,
+            event.policy
         ]);
     match inserted {
         Ok(_) => {}

@@ -17,11 +17,9 @@ use crate::rows::{Lease, Settled};
 use chrono::{DateTime, Utc};
 use rusqlite::OptionalExtension;
 use serde_json::json as object;
-use serde_json::value::RawValue;
 use sexton_core::calendar::Calendars;
 use sexton_core::decide::{Consequence, Row, Standing, after_run, without_successor};
 use sexton_core::{Cause, EventId, EventState, NewEvent, OccurrenceId, Outcome, Schedule};
-use std::collections::BTreeMap;
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -116,16 +114,8 @@ fn decide(rows: &Rows, end: &Ended, calendars: &Calendars, now: DateTime<Utc>) -
     // `after_run` reads schedule and retry policy only: the rest of the wish stays unread on the writer's thread.
     let mut fault = None;
     let wish = NewEvent {
-        event_type: String::new(),
-        schedule: unless_damaged(from_json(&rows.schedule), &mut fault).unwrap_or_else(Schedule::manual),
-        args: RawValue::NULL.to_owned(),
-        key: None,
-        description: None,
-        bot: None,
-        resources: Vec::new(),
-        labels: BTreeMap::new(),
-        priority: 0,
         retry: unless_damaged(rows.retry.as_deref().map(from_json).transpose(), &mut fault).flatten(),
+        ..NewEvent::new("", unless_damaged(from_json(&rows.schedule), &mut fault).unwrap_or_else(Schedule::manual))
     };
     let type_retry = unless_damaged(rows.type_retry.as_deref().map(from_json).transpose(), &mut fault).flatten();
     let standing = Standing {

@@ -123,7 +123,7 @@ fn replace(tx: &mut Tx<'_>, stored: &Stored, declared: &EventRow, now: DateTime<
     }
     tx.conn.execute(
         "UPDATE events SET args = ?2, description = ?3, bot = ?4, resources = ?5, labels = ?6, priority = ?7, retry = ?8, standing_of = ?9,
-                           updated_at = ?10 WHERE id = ?1",
+                           updated_at = ?10, policy = ?11 WHERE id = ?1",
         rusqlite::params![
             stored.id,
             declared.args,
@@ -134,7 +134,8 @@ fn replace(tx: &mut Tx<'_>, stored: &Stored, declared: &EventRow, now: DateTime<
             declared.priority,
             declared.retry,
             declared.standing_of,
-            micros(now)
+            micros(now),
+            declared.policy
         ],
     )?;
     tx.conn.execute("UPDATE occurrences SET lane = ?2 WHERE event = ?1", (stored.id, lane(declared.priority)))?;

@@ -10,7 +10,6 @@ use super::part::Part;
 use super::tower::{Tower, by, first_of_january};
 use super::verbs::{State, calendar};
 use chrono::TimeDelta;
-use serde_json::value::RawValue;
 use sexton_core::ids::EventIds;
 use sexton_core::{EventState, NewEvent, RetryPolicy, Schedule};
 use sexton_store::Store;
@@ -273,19 +272,8 @@ fn schedule(tower: &mut Tower, ids: &mut EventIds, role: Role) {
     let now: Instant = tower.wall;
     let schedule = Schedule::from_json(&role.schedule).and_then(|schedule| schedule.settle(now, &tower.calendars)).expect(role.name);
     let first = schedule.plan(&tower.calendars).and_then(|plan| plan.first(now)).expect(role.name);
-    let retry = RetryPolicy { attempts: role.attempts, first_delay_ms: 300_000, max_delay_ms: 3_600_000 };
-    let wish = NewEvent {
-        event_type: TYPES[role.of_type].to_owned(),
-        schedule: schedule.clone(),
-        args: RawValue::from_string("{}".to_owned()).expect("JSON"),
-        key: None,
-        description: None,
-        bot: None,
-        resources: Vec::new(),
-        labels: BTreeMap::new(),
-        priority: 0,
-        retry: Some(retry),
-    };
+    let retry = RetryPolicy { attempts: role.attempts, first_delay_ms: 300_000, max_delay_ms: 3_600_000, deadline_ms: None };
+    let wish = NewEvent { retry: Some(retry), ..NewEvent::new(TYPES[role.of_type], schedule.clone()) };
     let id = ids.next(now.timestamp_millis());
     let intention = Intention { id, type_id: tower.types[role.of_type], wish, first, standing_of: None };
     tower.store.schedule(&tower.lease, &[intention], &by(), now).expect(role.name);
