@@ -37,6 +37,8 @@ const HEALTH_LOOK: Duration = Duration::from_secs(5);
 const LOOP_THREADS: usize = 2;
 /// Requests that may block at once; more wait for a thread.
 const BLOCKING_THREADS: usize = 128;
+/// Listeners to the event stream at a time.
+const LISTENERS: usize = 64;
 /// How long open requests may go on once everything else has stopped.
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
@@ -283,6 +285,8 @@ fn facts(config: &Config) -> Facts {
         socket: config.socket.clone(),
         unload_wait: config.unload_wait,
         body_max: config.body_max,
+        // Each holds a connection: others must get in.
+        listeners_max: LISTENERS.min(config.connections_max / 2).max(1),
     }
 }
 

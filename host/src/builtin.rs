@@ -18,28 +18,27 @@ impl ScheduledEventJob for Noop {
     }
 }
 
+/// Between two prunings of the host's own: what is over the limit in between is an hour's runs, and an idle host works a moment an hour.
+const REST: u32 = 1;
+
 /// Deletes finished runs, and ended events that have no runs left.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Prune {
-    /// How long ago a run must have finished: `30d`, `12h`, `1d 6h`.
-    #[serde(default = "a_month")]
+    /// How long ago a run must have finished: `30d`, `12h`, `1d 6h`. Absent: as the rules of retention say (`sexton retention show`).
+    #[serde(default)]
     #[schemars(regex(pattern = r"^ *([0-9]+ *[a-zA-Z]+ *)+$"))]
-    older_than: String,
-}
-
-fn a_month() -> String {
-    "30d".to_owned()
+    older_than: Option<String>,
 }
 
 impl ScheduledEventJob for Prune {
     fn run(&self, cx: &JobContext) -> JobResult {
-        let older_than: Duration = match humantime::parse_duration(&self.older_than) {
+        let older_than = match self.older_than.as_deref().map(humantime::parse_duration).transpose() {
             Ok(age) => age,
             Err(error) => return fail_permanently(format!("`older_than` is no length of time: {error}")),
         };
         let deleted = cx
-            .call(&HostCall::Prune { older_than_s: older_than.as_secs() })
+            .call(&HostCall::Prune { older_than_s: older_than.as_ref().map(Duration::as_secs) })
             .map_err(|refusal| JobError::fail(format!("{}: {}", refusal.code, refusal.message)))?;
         cx.output(&serde_json::json!({"deleted": deleted}))
     }
@@ -51,6 +50,8 @@ impl ScheduledEventJob for Prune {
 pub fn root() -> PluginRoot_Ref {
     ScheduledEventManager::register::<Noop>("sexton.noop");
     ScheduledEventManager::register::<Prune>("sexton.prune");
+    ScheduledEventManager::standing("retention", "sexton.prune", serde_json::json!({}), schedule::Every::hours(REST))
+        .description("Deletes runs that were kept long enough: see `sexton retention show`");
     ScheduledEventManager::root()
 }
 

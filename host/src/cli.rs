@@ -4,26 +4,37 @@
 //! 4 refused by the host.
 
 pub mod action;
+pub mod alert;
 pub mod backfill;
+pub mod bulk;
 pub mod calendar;
+pub mod cancel;
 pub mod config_command;
 pub mod connect;
+pub mod dead_letter;
 pub mod doctor;
 pub mod event;
 pub mod event_type;
 pub mod import;
 pub mod input;
+pub mod limit;
 pub mod offline;
 pub mod plugin;
 pub mod plugin_changes;
 pub mod plugin_check;
 pub mod plugin_sign;
+pub mod plugin_state;
 pub mod policy;
+pub mod retention;
 pub mod run;
 pub mod run_logs;
+pub mod run_watch;
+pub mod running;
 pub mod schedule;
 pub mod serve;
+pub mod statistics;
 pub mod status;
+pub mod watch;
 pub mod when;
 
 use crate::client::Trouble;
@@ -69,15 +80,29 @@ pub enum Command {
     /// Look at what ran and what is running
     #[command(subcommand)]
     Run(run::Run),
+    /// Show what happens, as it happens
+    Watch(watch::Watch),
+    /// Look at what spent its attempts, put it back or remove it
+    #[command(subcommand)]
+    DeadLetter(dead_letter::DeadLetter),
     /// Try schedules without a host
     #[command(subcommand)]
     Schedule(schedule::Schedule),
     /// Name days and hours that schedules leave out or keep to
     #[command(subcommand)]
     Calendar(calendar::Calendar),
+    /// Say how many run at once, and how many start in a time
+    #[command(subcommand)]
+    Limit(limit::Limit),
     /// List and call the actions of plugins
     #[command(subcommand)]
     Action(action::Action),
+    /// Be told when something did not run, failed, or began late
+    #[command(subcommand)]
+    Alert(alert::Alert),
+    /// Say how long runs are kept, and delete what was kept long enough
+    #[command(subcommand)]
+    Retention(retention::Retention),
     /// Show who changed what
     Audit(status::Audit),
     /// Measure this machine with the real store and a real job
@@ -135,7 +160,7 @@ impl Failure {
 /// The exit code of what a host refused: 2 if the input itself is wrong, 4 if the host's state or a library stands against it.
 fn refused_by_host(refusal: &Refusal) -> u8 {
     match (refusal.code.as_str(), refusal.blame) {
-        ("INP008" | "INP010" | "INP021" | "INP027", _) => 4,
+        ("INP008" | "INP010" | "INP021" | "INP027" | "INP029" | "INP030" | "INP033" | "INP035" | "INP044", _) => 4,
         (code, _) if code.starts_with("PLG") => 4,
         (_, Blame::Input) => 2,
         (_, Blame::Bug) => 1,
@@ -199,9 +224,14 @@ fn run(cli: Cli) -> Done {
         Command::EventType(event_type) => event_type.run(&door),
         Command::Event(event) => event.run(&door),
         Command::Run(run) => run.run(&door),
+        Command::Watch(watch) => watch.run(&door),
+        Command::DeadLetter(dead) => dead.run(&door),
         Command::Schedule(schedule) => schedule.run(&door),
         Command::Calendar(calendar) => calendar.run(&door),
+        Command::Limit(limit) => limit.run(&door),
         Command::Action(action) => action.run(&door),
+        Command::Alert(alert) => alert.run(&door),
+        Command::Retention(retention) => retention.run(&door),
         Command::Audit(audit) => audit.run(&door),
         Command::Bench(bench) => bench.run(),
         Command::Explain(explain) => explain.run(&door),

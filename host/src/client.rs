@@ -2,8 +2,11 @@
 //!
 //! Not a pool and not for other hosts than one on this machine. What must hold: no host reached is `HST004`, and nothing else is.
 
+pub mod stream;
+
 use http_body_util::{BodyExt, Full};
-use hyper::body::Bytes;
+use hyper::Response;
+use hyper::body::{Bytes, Incoming};
 use hyper_util::rt::TokioIo;
 use sexton_core::{Blame, Refusal};
 use std::collections::BTreeMap;
@@ -87,22 +90,20 @@ impl Client {
         if (200..300).contains(&status) {
             return answered(method, path, &bytes).map_err(Trouble::Unreadable);
         }
-        let refusal = serde_json::from_slice(&bytes).unwrap_or_else(|_| {
-            let said = String::from_utf8_lossy(&bytes);
-            Refusal::new("HST007", Blame::Bug, format!("the host answered {status} to {method} {path}")).found(said.trim().to_owned())
-        });
-        Err(Trouble::Refused(refusal))
+        Err(Trouble::Refused(refused(method, path, status, &bytes)))
     }
 
     async fn exchange(&self, method: &str, path: &str, body: Body) -> Result<(u16, Bytes), Trouble> {
+        let answer = self.ask(method, path, body).await?;
+        let status = answer.status().as_u16();
+        let bytes = answer.into_body().collect().await.map_err(|e| self.ended(&e))?.to_bytes();
+        Ok((status, bytes))
+    }
+
+    /// The answer, its body not read.
+    async fn ask(&self, method: &str, path: &str, body: Body) -> Result<Response<Incoming>, Trouble> {
         let stream = UnixStream::connect(&self.socket).await.map_err(|e| Trouble::NoHost(self.nobody(&e)))?;
-        let ended = |e: &dyn std::error::Error| {
-            let why = format!("the host at {} ended before it had answered: {e}", self.socket.display());
-            Trouble::NoHost(
-                Refusal::new("HST004", Blame::World, why).remedy("look at its log, start it again, and ask what became of the request"),
-            )
-        };
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|e| ended(&e))?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|e| self.ended(&e))?;
         tokio::spawn(async move {
             // Its error is the request's error too, which is where it is told.
             let _ = connection.await;
@@ -119,10 +120,14 @@ impl Client {
         let request = request
             .body(Full::new(Bytes::from(text)))
             .map_err(|e| Trouble::Address(Refusal::new("INP017", Blame::Input, format!("`{path}` cannot be asked for: {e}"))))?;
-        let answer = sender.send_request(request).await.map_err(|e| ended(&e))?;
-        let status = answer.status().as_u16();
-        let bytes = answer.into_body().collect().await.map_err(|e| ended(&e))?.to_bytes();
-        Ok((status, bytes))
+        sender.send_request(request).await.map_err(|e| self.ended(&e))
+    }
+
+    fn ended(&self, e: &dyn std::error::Error) -> Trouble {
+        let why = format!("the host at {} ended before it had answered: {e}", self.socket.display());
+        Trouble::NoHost(
+            Refusal::new("HST004", Blame::World, why).remedy("look at its log, start it again, and ask what became of the request"),
+        )
     }
 
     fn nobody(&self, why: &io::Error) -> Refusal {
@@ -142,6 +147,14 @@ impl Client {
             .found(found)
             .remedy(remedy)
     }
+}
+
+/// The refusal in an answer that says no.
+fn refused(method: &str, path: &str, status: u16, bytes: &[u8]) -> Refusal {
+    serde_json::from_slice(bytes).unwrap_or_else(|_| {
+        let said = String::from_utf8_lossy(bytes);
+        Refusal::new("HST007", Blame::Bug, format!("the host answered {status} to {method} {path}")).found(said.trim().to_owned())
+    })
 }
 
 /// The JSON of an answer that says yes. What cannot be read is never taken for "nothing".

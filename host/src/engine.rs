@@ -5,19 +5,27 @@
 
 pub mod act;
 pub mod ahead;
+pub mod alerts;
 pub mod almanac;
 pub mod alter;
 pub mod calls;
+pub mod cancel;
+pub mod chains;
 pub mod claimer;
+pub mod dead_letters;
 pub mod due;
 pub mod duty;
 pub mod executor;
+pub mod history;
 pub mod inbound;
 pub mod intake;
 pub mod late;
+pub mod limiting;
 pub mod limits;
 pub mod observe;
+pub mod overlap;
 pub mod overruns;
+pub mod progress;
 pub mod recover;
 pub mod run_logs;
 pub mod scheduler;
@@ -28,14 +36,19 @@ pub mod stop;
 pub mod table;
 #[cfg(test)]
 mod tests;
+pub mod told;
+pub mod turns;
 pub mod wake;
 
+use crate::clock;
 use crate::engine::almanac::Backfill;
-use crate::engine::observe::HostEvent;
+use crate::engine::dead_letters::DeadVerb;
+use crate::engine::observe::Listener;
 use crate::engine::run_logs::Going;
 use crate::engine::scheduler::{Message, Scheduler};
 use crate::engine::shared::{Door, Parts, Shared};
 use crate::engine::stop::Duties;
+use crate::engine::told::HostEvent;
 use crate::problem;
 use crate::registry::{Registry, Serving};
 use chrono::{DateTime, Utc};
@@ -43,17 +56,17 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use serde_json::Value;
 use sexton_core::calendar::{Calendar, Calendars};
-use sexton_core::{Blame, Event, EventId, NewEvent, OccurrenceId, Refusal};
+use sexton_core::limit::{Limit, LimitOn};
+use sexton_core::{Event, EventId, NewEvent, OccurrenceId, Refusal};
 use sexton_loader::flight::{FlightFile, Left};
 use sexton_loader::seam::{LogLine, Order, Stamped};
 use sexton_plugin_api::wire::{Bot, Resource, StandingEvent};
 use sexton_store::Store;
-use sexton_store::rows::{Actor, Change, Lease};
+use sexton_store::rows::{Actor, Change, DeadFilter, EventFilter, Lease, Page};
 use sexton_store::store::StandingOffer;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
-use tokio::sync::broadcast;
 
 /// What the engine stands on.
 pub struct Ground {
@@ -89,6 +102,12 @@ pub struct Accepted {
     pub unresolved: bool,
     /// Things worth knowing: `the time is in the past: it runs at once`.
     pub notes: Vec<String>,
+    /// Nothing was stored: the event with this id is the same, and stays.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub kept: bool,
+    /// Events that were the same, cancelled for it, each with what of it already ran and goes on.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub replaced: Vec<chains::Replaced>,
 }
 
 /// The answer to a verb on an event.
@@ -117,7 +136,13 @@ pub struct InFlight {
     pub started_at: DateTime<Utc>,
     /// Asked to stop.
     pub cancelling: bool,
-    /// `(done, total, note)` as last reported.
+    /// When it will be asked to stop, or was.
+    pub deadline: Option<DateTime<Utc>>,
+    /// It does not stop although its time is over, and nobody can end it: it is a thread of the host.
+    pub stuck: bool,
+    /// Since when.
+    pub stuck_since: Option<DateTime<Utc>>,
+    /// `(done, total, note)` as last reported; null until it was. `total` is never less than `done`.
     pub progress: Option<(u64, Option<u64>, String)>,
 }
 
@@ -164,13 +189,15 @@ impl Engine {
         let own = Arc::clone(&shared);
         let overruns = duty::spawn("overruns", health, move || overruns::run(&own, &begins))?;
         let own = Arc::clone(&shared);
+        let progress = duty::spawn("progress", health, move || progress::run(&own))?;
+        let own = Arc::clone(&shared);
         let almanac = duty::spawn("almanac", health, move || almanac::run(&own, &turned))?;
         let mut calls = Vec::new();
         for _ in 0..calls::THREADS {
             let (own, asked) = (Arc::clone(&shared), Arc::clone(&asked));
             calls.push(duty::spawn("calls", health, move || calls::run(&own, &asked))?);
         }
-        let duties = Duties { scheduler, claimer, settler, overruns, almanac, calls, asked };
+        let duties = Duties { scheduler, claimer, settler, overruns, progress, almanac, calls, asked };
         Ok(Self { shared, duties: Arc::new(Mutex::new(Some(duties))) })
     }
 
@@ -188,11 +215,11 @@ impl Engine {
         let (mut accepted, mut intentions) = (Vec::with_capacity(events.len()), Vec::with_capacity(events.len()));
         let (admitted, _judged_by) = intake::admit(&self.shared, events, lines)?;
         for intake::Admitted { intention, unresolved, notes } in admitted {
-            let next_run_at = intention.first.map(|at| intention.wish.schedule.due_at(intention.id, at));
-            accepted.push(Accepted { id: intention.id, next_run_at, unresolved, notes });
+            accepted.push(Accepted { id: intention.id, next_run_at: None, unresolved, notes, kept: false, replaced: Vec::new() });
             intentions.push(intention);
         }
-        calls::store(&self.shared, &intentions, by)?;
+        let stored = calls::store(&self.shared, &intentions, by)?;
+        accepted.iter_mut().zip(stored).try_for_each(|(accepted, stored)| chains::tell(&self.shared, accepted, stored))?;
         Ok(accepted)
     }
 
@@ -215,6 +242,16 @@ impl Engine {
     /// Stores an occurrence for each instant of an event's schedule in `[from, to]`, or only finds them.
     pub fn backfill(&self, id: EventId, range: (DateTime<Utc>, DateTime<Utc>), dry_run: bool, by: &Actor) -> Result<Backfill, Refusal> {
         almanac::backfill(&self.shared, id, range, dry_run, by)
+    }
+
+    /// Sets a limit, in place of what was on the same thing; what runs goes on.
+    pub fn set_limit(&self, limit: &Limit, by: &Actor) -> Result<(), Refusal> {
+        limiting::set(&self.shared, limit, by)
+    }
+
+    /// Takes a limit away; answers whether it was there.
+    pub fn remove_limit(&self, on: &LimitOn, by: &Actor) -> Result<bool, Refusal> {
+        limiting::remove(&self.shared, on, by)
     }
 
     /// How often the clock was set since the start.
@@ -261,20 +298,41 @@ impl Engine {
         self.shared.table.rows().load(generation)
     }
 
-    /// Asks a run to stop. Refused if it is not under way.
-    pub fn cancel_run(&self, occurrence: OccurrenceId) -> Result<(), Refusal> {
-        let mut rows = self.shared.table.rows();
-        let running = rows.runs.iter_mut().find(|(_, r)| r.occurrence.id == occurrence && r.phase != table::Phase::Ended);
-        let Some((number, running)) = running else {
-            return Err(Refusal::new("INP012", Blame::Input, format!("no run of `{occurrence}` is under way"))
-                .remedy("`sexton run list` shows the runs that ended; `sexton event cancel` ends an event that waits"));
-        };
-        running.cancelling = true;
-        // Also if the host had asked it before: somebody wants its work undone.
-        running.stopped = false;
-        // A generation that is gone says so itself, and its runs are interrupted.
-        let _ = running.serving.orders.send(Order::Cancel { run: *number });
-        Ok(())
+    /// Asks a run to stop; one that does not is ended after its grace, where it has a process. Refused if it is not under way.
+    pub fn cancel_run(&self, occurrence: OccurrenceId, by: &Actor) -> Result<(), Refusal> {
+        cancel::one(&self.shared, occurrence, by)
+    }
+
+    /// The same for all of these that are under way, or only names them.
+    pub fn cancel_runs(&self, which: &cancel::Which, dry_run: bool, by: &Actor) -> Vec<OccurrenceId> {
+        cancel::many(&self.shared, which, dry_run, by)
+    }
+
+    /// Cancels a page of the events in one state.
+    pub fn cancel_events(&self, filter: &EventFilter, page: &Page, by: &Actor) -> Result<cancel::Events, Refusal> {
+        cancel::events(&self.shared, filter, page, by)
+    }
+
+    /// Puts a page of dead letters back, or removes it.
+    pub fn treat_dead_letters(
+        &self,
+        verb: DeadVerb,
+        filter: &DeadFilter,
+        past: Option<OccurrenceId>,
+        limit: usize,
+        by: &Actor,
+    ) -> Result<dead_letters::Treated, Refusal> {
+        dead_letters::treat(&self.shared, verb, filter, past, limit, by)
+    }
+
+    /// Puts one dead letter back, or removes it.
+    pub fn treat_dead_letter(&self, verb: DeadVerb, occurrence: OccurrenceId, by: &Actor) -> Result<(), Refusal> {
+        dead_letters::treat_one(&self.shared, verb, occurrence, by)
+    }
+
+    /// Lets an occurrence have its next attempt at once: a dead letter is put back.
+    pub fn retry(&self, occurrence: OccurrenceId, by: &Actor) -> Result<(), Refusal> {
+        dead_letters::retry(&self.shared, occurrence, by)
     }
 
     /// Asks every run to stop because the host does: one that obeys is to run again at the next start.
@@ -328,10 +386,14 @@ impl Engine {
         serving.is_some_and(|serving| serving.orders.send(Order::LogLevel(level)).is_ok())
     }
 
-    /// Hears of everything that happens from now on; a slow listener loses the oldest.
-    #[must_use]
-    pub fn watch(&self) -> broadcast::Receiver<Arc<HostEvent>> {
-        self.shared.observers.watch()
+    /// Hears of everything that happens from now on, unless `most` do already; a slow listener loses the oldest.
+    pub fn watch(&self, most: usize) -> Result<Listener, Refusal> {
+        self.shared.observers.watch(most)
+    }
+
+    /// Tells whoever listens.
+    pub fn tell(&self, what: impl FnOnce() -> HostEvent) {
+        self.shared.observers.tell(what);
     }
 
     /// The duty that has stopped, if one did: the host is to be restarted.
@@ -364,7 +426,10 @@ fn view(running: &table::Running) -> InFlight {
         generation: running.serving.generation,
         attempt: running.occurrence.attempt,
         started_at: running.entered_at.unwrap_or(running.handed_at),
-        cancelling: running.cancelling,
-        progress: running.progress.clone(),
+        cancelling: running.cancelling || running.overrun,
+        deadline: running.bounds.timeout.map(|(limit, _)| clock::later(running.entered_at.unwrap_or(running.handed_at), limit)),
+        stuck: running.stuck_since.is_some(),
+        stuck_since: running.stuck_since,
+        progress: running.progress.as_ref().map(progress::Progress::shown),
     }
 }

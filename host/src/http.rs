@@ -4,19 +4,27 @@
 //! blocking call runs on the event loop.
 
 pub mod actions;
+pub mod alerts;
 pub mod answer;
 pub mod asked;
+pub mod bulk;
 pub mod calendars;
+pub mod dead_letters;
 pub mod door;
 pub mod event_view;
 pub mod events;
+pub mod limits;
 pub mod plugin_changes;
 pub mod plugin_history;
+pub mod plugin_state;
 pub mod plugins;
 pub mod reading;
+pub mod retention;
 pub mod run_logs;
 pub mod runs;
+pub mod statistics;
 pub mod status;
+pub mod stream;
 pub mod types;
 
 use crate::engine::Engine;
@@ -26,7 +34,7 @@ use crate::supervisor::Supervisor;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::Uri;
-use axum::routing::{get, patch, post};
+use axum::routing::{get, patch, post, put};
 use chrono::{DateTime, Utc};
 use parking_lot::RwLock;
 use sexton_core::{Blame, Refusal};
@@ -82,6 +90,8 @@ pub struct Facts {
     pub unload_wait: Duration,
     /// Bytes of a body, at most.
     pub body_max: usize,
+    /// Who may listen to the stream at a time, at most.
+    pub listeners_max: usize,
 }
 
 /// As every handler gets it.
@@ -99,6 +109,8 @@ pub fn router(rooms: Shared) -> Router {
         .route("/plugins/{name}/reload", post(plugins::reload))
         .route("/plugins/diff", post(plugin_changes::diff))
         .route("/plugins/{name}/history", get(plugin_history::show))
+        .route("/plugins/{name}/state", get(plugin_state::list))
+        .route("/plugins/{name}/state/{key}", get(plugin_state::show).delete(plugin_state::remove))
         .route("/plugins/{name}/rollback", post(plugin_changes::rollback))
         .route("/plugins/{name}/place", post(plugin_changes::place))
         .route("/plugins/{name}/release", post(plugins::release))
@@ -107,16 +119,32 @@ pub fn router(rooms: Shared) -> Router {
         .route("/event-types/{event_type}", get(types::show))
         .route("/event-types/{event_type}/release", post(types::release))
         .route("/events", get(events::list).post(events::schedule))
+        .route("/events/cancel", post(bulk::cancel_events))
         .route("/events/{id}", get(events::show).merge(patch(events::edit)))
         .route("/events/{id}/backfill", post(events::backfill))
         .route("/events/{id}/{verb}", post(events::verb))
+        .route("/statistics", get(statistics::list))
+        .route("/retention", get(retention::show).put(retention::set).delete(retention::clear))
+        .route("/retention/prune", post(retention::prune))
+        .route("/alerts", get(alerts::list))
+        .route("/alerts/{name}", get(alerts::show).put(alerts::set).delete(alerts::remove))
         .route("/calendars", get(calendars::list))
         .route("/calendars/{name}", get(calendars::show).put(calendars::set).delete(calendars::remove))
+        .route("/limits", get(limits::list))
+        .route("/limits/{on}", put(limits::set).delete(limits::remove))
         .route("/runs", get(runs::list))
         .route("/runs/{occurrence}", get(runs::show))
         .route("/runs/{occurrence}/logs", get(run_logs::show))
         .route("/runs/{occurrence}/cancel", post(runs::cancel))
+        .route("/runs/{occurrence}/retry", post(runs::retry))
+        .route("/dead-letters", get(dead_letters::list))
+        .route("/dead-letters/requeue", post(dead_letters::requeue))
+        .route("/dead-letters/discard", post(dead_letters::discard))
+        .route("/dead-letters/{occurrence}", get(dead_letters::show))
+        .route("/dead-letters/{occurrence}/{verb}", post(dead_letters::verb))
         .route("/in-flight", get(runs::in_flight))
+        .route("/stream", get(stream::stream))
+        .route("/in-flight/cancel", post(bulk::cancel_runs))
         .route("/actions", get(actions::list))
         .route("/actions/{uid}/run", post(actions::run))
         .route("/schedule/preview", post(actions::preview))
@@ -141,10 +169,9 @@ pub async fn serve(door: door::Door, rooms: Shared, stop: impl Future<Output = (
 }
 
 async fn nothing_there(method: axum::http::Method, uri: Uri) -> answer::No {
-    answer::No(
-        Refusal::new("INP019", Blame::Input, format!("there is no {method} {}", uri.path()))
-            .remedy("the addresses are under /api/v1: status plugins event-types events calendars runs in-flight actions audit schedule"),
-    )
+    answer::No(Refusal::new("INP019", Blame::Input, format!("there is no {method} {}", uri.path())).remedy(
+        "the addresses are under /api/v1: status plugins event-types events dead-letters statistics retention alerts calendars limits runs in-flight stream actions audit schedule",
+    ))
 }
 
 #[cfg(test)]

@@ -2,7 +2,9 @@
 //!
 //! Not the wording of any command. What must hold: standard output carries only answers; everything else goes to standard error.
 
+pub mod bar;
 pub mod refusal;
+pub mod screen;
 pub mod table;
 
 use serde_json::Value;

@@ -62,7 +62,9 @@ pub fn preview(schedule: Schedule, calendars: &Calendars, after: DateTime<Utc>, 
     if matches!(schedule.rule, Rule::Once { when } if when <= after) {
         notes.push("the time is in the past: an event with it runs at once".to_owned());
     }
-    if instants.len() < n {
+    if let Rule::Follows { .. } = schedule.rule {
+        notes.push("it has no times of its own: it runs when what it follows has come to an end".to_owned());
+    } else if instants.len() < n {
         notes.push(match instants.len() {
             0 => "it has no further instant".to_owned(),
             found => format!("it has no instant after these {found}"),
@@ -109,6 +111,11 @@ mod tests {
         let shown = ask(r#"{"once": "2026-01-01T00:00:00Z"}"#, "2026-06-01T00:00:00Z", 2).expect("good");
         assert!(shown.next.is_empty() && shown.notes[0].contains("past"), "{shown:?}");
         assert_eq!(ask(r#"{"cron": "0 0 30 2 *"}"#, "2026-06-01T00:00:00Z", 2).expect_err("never").code, "INP007");
+        let shown = ask(r#"{"follows": ["05jp19e000800"]}"#, "2026-06-01T00:00:00Z", 2).expect("good");
+        assert!(
+            shown.next.is_empty() && shown.notes == ["it has no times of its own: it runs when what it follows has come to an end"],
+            "{shown:?}"
+        );
         assert_eq!(ask(r#"{"manual": true}"#, "2026-06-01T00:00:00Z", 0).expect_err("none").code, "INP015");
     }
 }

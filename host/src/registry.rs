@@ -3,7 +3,7 @@
 //! Not the store's ownership table (that outlives processes). What must hold: a reader sees one whole snapshot, never a half-swapped one.
 
 use arc_swap::ArcSwap;
-use sexton_core::TypeId;
+use sexton_core::{TimeLimit, TypeId};
 use sexton_loader::seam::Order;
 pub use sexton_loader::seam::Placement;
 use sexton_plugin_api::wire::ActionOffer;
@@ -58,6 +58,8 @@ pub struct KnownType {
     pub args_schema: serde_json::Value,
     /// The compiled schema.
     pub validator: jsonschema::Validator,
+    /// How long a run of it may take, and then to stop, as last offered.
+    pub time_limit: TimeLimit,
     /// What new arguments have to fit as well; none but while a new build is being taken in.
     pub coming: Option<Arc<Coming>>,
     /// Who runs it now; none = unresolved.

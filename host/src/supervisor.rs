@@ -145,6 +145,8 @@ pub struct PluginView {
     pub actions: Vec<String>,
     /// Runs of it under way.
     pub in_flight: usize,
+    /// Those of them that do not stop although their time is over, and that nobody can end.
+    pub stuck: usize,
     /// Open events whose type it owns and nobody serves.
     pub unresolved_events: i64,
     /// Since when it is in this state.
@@ -366,6 +368,7 @@ impl Shared {
         for view in &mut views {
             view.figures = view.usage.as_ref().and_then(Usage::figures);
             view.in_flight = flying.iter().filter(|run| run.plugin == view.name).count();
+            view.stuck = flying.iter().filter(|run| run.stuck && run.plugin == view.name).count();
             let unserved = known.types.values().filter(|t| t.serving.is_none() && t.owner.as_ref() == Some(&view.name));
             view.unresolved_events = unserved.filter_map(|t| open.get(&t.event_type)).sum();
         }

@@ -14,7 +14,16 @@ struct Count {
     to: u64,
 }
 
-#[scheduled_event(EVENTS, "tiny.count", attempts = 3, first_delay = "10s", max_delay = "5m")]
+#[scheduled_event(
+    EVENTS,
+    "tiny.count",
+    attempts = 3,
+    first_delay = "10s",
+    max_delay = "5m",
+    deadline = "1h",
+    timeout = "30s",
+    grace = "5s"
+)]
 impl ScheduledEventJob for Count {
     fn run(&self, cx: &JobContext) -> JobResult {
         let _span = tracing::info_span!("counting", to = self.to).entered();

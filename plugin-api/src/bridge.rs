@@ -220,6 +220,14 @@ fn spans() -> MutexGuard<'static, BTreeMap<u64, Span>> {
     SPANS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Cuts a text to what a host takes, with the mark that says how much is gone: the same as the host's own.
+fn cut(text: &mut String) {
+    let mark = |dropped: usize| format!(" [… cut, {dropped} bytes dropped]");
+    let whole = text.len();
+    text.truncate(text.floor_char_boundary(MESSAGE_MAX_BYTES - mark(whole).len()));
+    text.push_str(&mark(whole - text.len()));
+}
+
 /// Fields as text: the message apart, the rest as `key=value` with a blank between.
 #[derive(Default)]
 struct Fields {
@@ -235,8 +243,7 @@ impl Fields {
             (false, false) => format!("{} {}", self.message, self.rest),
         };
         if text.len() > MESSAGE_MAX_BYTES {
-            text.truncate(text.floor_char_boundary(MESSAGE_MAX_BYTES));
-            text.push('…');
+            cut(&mut text);
         }
         text
     }

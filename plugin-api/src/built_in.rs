@@ -7,7 +7,9 @@ use crate::entry::{PluginEntry, root};
 use crate::error::PluginError;
 use crate::host::{Host, ImageKind, Link};
 use crate::job::ScheduledEventJob;
-use crate::registry::{Registration, ScheduledEventRegistryWrapper};
+use crate::registry::{Registration, ScheduledEventRegistryWrapper, Standing};
+use crate::schedule::Schedule;
+use serde::Serialize;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 static EVENTS: ScheduledEventRegistryWrapper = ScheduledEventRegistryWrapper::new();
@@ -36,6 +38,16 @@ impl ScheduledEventManager {
     /// Registers `T` by call. Before the host asks for the batch.
     pub fn register<T: ScheduledEventJob>(event_type: impl Into<String>) -> Registration<'static> {
         EVENTS.register::<T>(event_type)
+    }
+
+    /// Declares an event that the host wants to exist, as a plugin does with its wrapper. Before the host asks for the batch.
+    pub fn standing(
+        key: impl Into<String>,
+        event_type: impl Into<String>,
+        args: impl Serialize,
+        schedule: impl Into<Schedule>,
+    ) -> Standing<'static> {
+        EVENTS.standing(key, event_type, args, schedule)
     }
 
     /// The host, for built-in code outside of jobs.

@@ -159,7 +159,8 @@ impl JobContext {
         if self.door.pause(self.order.run, span::micros(length.into_span())) { Ok(()) } else { Err(asked_to_stop()) }
     }
 
-    /// Tells how far the run has come: steps done, steps in all if known, a note for people. A refusal is logged, not raised.
+    /// Tells how far the run has come: steps done, steps in all if known, a note of one line for people (512 bytes of it are kept). As often as
+    /// is handy: the host keeps the newest. It is no sign of life, and a run needs none. A refusal is logged, not raised.
     pub fn progress(&self, done: u64, total: impl Into<Option<u64>>, note: impl Into<String>) {
         if let Err(refusal) = self.call(&HostCall::Progress { done, total: total.into(), note: note.into() }) {
             tracing::debug!(code = %refusal.code, message = %refusal.message, "the host did not take the progress");

@@ -108,7 +108,7 @@ pub mod __macros {
     pub use crate::host::{Host, ImageKind, Link};
     pub use crate::identity::{joined, length, parts};
     pub use crate::job::JobCode;
-    pub use crate::section::{Record, RetryText};
+    pub use crate::section::{Record, RetryText, TimeText};
     pub use crate::wire::{Bot, Resource};
     pub use abi_stable::library::{CheckTypeLayout, LibHeader};
     pub use serde_json::Value;

@@ -8,7 +8,7 @@ use crate::host::{Draft, Host, ImageKind, Link, UNLINKED};
 use crate::ids::{RESERVED_PREFIX, fault_in_id};
 use crate::job::{JobCode, ScheduledEventJob};
 use crate::schedule::Schedule;
-use crate::section::{Item, id_text, records};
+use crate::section::{Item, TimeText, id_text, records};
 use crate::span::{self, IntoSpan};
 use crate::wire::{Retry, StandingEvent, TypeOffer};
 use serde::Serialize;
@@ -65,6 +65,7 @@ struct Registered {
     event_type: String,
     code: JobCode,
     retry: Option<Retry>,
+    time: TimeText,
 }
 
 impl ScheduledEventRegistryWrapper {
@@ -82,7 +83,7 @@ impl ScheduledEventRegistryWrapper {
             inner.faults.push(format!("`{event_type}` was registered after the wrapper's `load`"));
         }
         if inner.registrations.len() < REGISTRATIONS_MAX {
-            inner.registrations.push(Registered { event_type, code: JobCode::of::<T>(), retry: None });
+            inner.registrations.push(Registered { event_type, code: JobCode::of::<T>(), retry: None, time: TimeText::default() });
         } else {
             inner.faults.push(format!("`{event_type}` is past the limit of {REGISTRATIONS_MAX} registrations"));
         }
@@ -134,6 +135,8 @@ impl ScheduledEventRegistryWrapper {
                     args_schema: (job.code.schema)(),
                     multi_resource: job.code.multi_resource,
                     retry: job.retry,
+                    timeout_ms: job.time.timeout_ms,
+                    grace_ms: job.time.grace_ms,
                 });
                 draft.jobs.insert(job.event_type, job.code);
             }
@@ -197,8 +200,8 @@ impl ScheduledEventRegistryWrapper {
 
     fn by_attribute(&'static self) -> impl Iterator<Item = Registered> {
         records().iter().filter_map(|record| match record.item() {
-            Item::Job { wrapper, id, code, retry } if std::ptr::eq(*wrapper, self) => {
-                Some(Registered { event_type: id_text(id).to_owned(), code: *code, retry: retry.to_wire() })
+            Item::Job { wrapper, id, code, retry, time } if std::ptr::eq(*wrapper, self) => {
+                Some(Registered { event_type: id_text(id).to_owned(), code: *code, retry: retry.to_wire(), time: *time })
             }
             Item::Sentinel | Item::Job { .. } | Item::Action { .. } => None,
         })
@@ -253,7 +256,7 @@ fn check(kind: ImageKind, draft: &Draft, offered: &[Registered], standing: &[Sta
     Ok(())
 }
 
-/// A registration by call; its retry policy can still be said. What is not said takes the host's default.
+/// A registration by call; its retry policy and time limit can still be said. What is not said takes the host's default.
 pub struct Registration<'a> {
     wrapper: &'a ScheduledEventRegistryWrapper,
     at: usize,
@@ -277,9 +280,31 @@ impl Registration<'_> {
         self.retry(|retry| retry.max_delay_ms = Some(ms))
     }
 
+    /// No attempt is due later than so long after the first was; then the occurrence is a dead letter.
+    pub fn deadline(self, after: impl IntoSpan) -> Self {
+        let ms = span::millis(after.into_span());
+        self.retry(|retry| retry.deadline_ms = Some(ms))
+    }
+
+    /// A run that takes longer is asked to stop, and counts as failed. An event may ask for another time.
+    pub fn timeout(self, time: impl IntoSpan) -> Self {
+        let ms = span::millis(time.into_span());
+        self.change(|registered| registered.time.timeout_ms = Some(ms))
+    }
+
+    /// How long a run that was asked to stop may take to, before its process is ended.
+    pub fn grace(self, time: impl IntoSpan) -> Self {
+        let ms = span::millis(time.into_span());
+        self.change(|registered| registered.time.grace_ms = Some(ms))
+    }
+
     fn retry(self, set: impl FnOnce(&mut Retry)) -> Self {
+        self.change(|registered| set(registered.retry.get_or_insert_default()))
+    }
+
+    fn change(self, set: impl FnOnce(&mut Registered)) -> Self {
         if let Some(registered) = self.wrapper.inner().registrations.get_mut(self.at) {
-            set(registered.retry.get_or_insert_default());
+            set(registered);
         }
         self
     }

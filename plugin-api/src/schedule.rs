@@ -28,6 +28,12 @@ impl Schedule {
         Self(form)
     }
 
+    /// When this event has succeeded, each time; [`Follows`] says more.
+    #[must_use]
+    pub fn follows(event: impl Into<String>) -> Self {
+        Follows::success(event).into()
+    }
+
     /// The JSON form.
     #[must_use]
     pub fn to_json(&self) -> &Value {
@@ -125,6 +131,67 @@ impl Cron {
     }
 }
 
+/// When other events have come to an end: all that it names, each at least once since the last time.
+///
+/// ```
+/// use sexton_plugin_api::prelude::*;
+///
+/// fn two_steps(tracker: &mut ScheduledEventTracker, first: String) {
+///     tracker.schedule_event("acme.second", schedule::Follows::success(first).max_runs(1));
+/// }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Follows {
+    /// Ids of events, as `commit` gives them, each with the end that counts: `success`, `failure` or `any`.
+    pub links: Vec<(String, On)>,
+    /// Completed after so many runs; none: as often as they come to an end.
+    pub max_runs: Option<u32>,
+}
+
+/// Which end of an occurrence counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum On {
+    /// It succeeded, at whichever attempt.
+    Success,
+    /// It failed for good.
+    Failure,
+    /// Either, or it was cancelled.
+    Any,
+}
+
+impl Follows {
+    /// This event's success.
+    #[must_use]
+    pub fn success(event: impl Into<String>) -> Self {
+        Self { links: Vec::new(), max_runs: None }.and(event, On::Success)
+    }
+
+    /// This event's failure for good.
+    #[must_use]
+    pub fn failure(event: impl Into<String>) -> Self {
+        Self { links: Vec::new(), max_runs: None }.and(event, On::Failure)
+    }
+
+    /// Any end of this event.
+    #[must_use]
+    pub fn any(event: impl Into<String>) -> Self {
+        Self { links: Vec::new(), max_runs: None }.and(event, On::Any)
+    }
+
+    /// This one besides.
+    #[must_use]
+    pub fn and(mut self, event: impl Into<String>, on: On) -> Self {
+        self.links.push((event.into(), on));
+        self
+    }
+
+    /// Completed after so many runs.
+    #[must_use]
+    pub fn max_runs(self, most: u32) -> Self {
+        Self { max_runs: Some(most), ..self }
+    }
+}
+
 /// Only when somebody says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Manual;
@@ -161,6 +228,22 @@ impl From<Cron> for Schedule {
     }
 }
 
+impl From<Follows> for Schedule {
+    fn from(follows: Follows) -> Self {
+        let on = |on: On| match on {
+            On::Success => "success",
+            On::Failure => "failure",
+            On::Any => "any",
+        };
+        let links: Vec<Value> = follows.links.into_iter().map(|(event, of)| json!({ "event": event, "on": on(of) })).collect();
+        let mut form = json!({ "follows": links });
+        if let Some(most) = follows.max_runs {
+            form["max_runs"] = most.into();
+        }
+        Self(form)
+    }
+}
+
 impl From<Manual> for Schedule {
     fn from(_: Manual) -> Self {
         Self(json!({ "manual": true }))
@@ -189,7 +272,11 @@ mod tests {
             (Cron::new("@daily").into(), json!({"cron": "@daily"})),
             (Cron::new("0 2 * * *").tz("Europe/Paris").into(), json!({"cron": "0 2 * * *", "tz": "Europe/Paris"})),
             (Manual.into(), json!({"manual": true})),
-        ] as [(Schedule, Value); 8]
+            (
+                Follows::success("a").and("b", On::Any).max_runs(1).into(),
+                json!({"follows": [{"event": "a", "on": "success"}, {"event": "b", "on": "any"}], "max_runs": 1}),
+            ),
+        ] as [(Schedule, Value); 9]
         {
             assert_eq!(*schedule.to_json(), expected);
         }

@@ -17,7 +17,7 @@ pub(crate) enum Item {
     /// Keeps the section, and with it the two symbols of its bounds, in existence.
     Sentinel,
     /// `#[scheduled_event(…)]`
-    Job { wrapper: &'static ScheduledEventRegistryWrapper, id: &'static [u8], code: JobCode, retry: RetryText },
+    Job { wrapper: &'static ScheduledEventRegistryWrapper, id: &'static [u8], code: JobCode, retry: RetryText, time: TimeText },
     /// `#[action(…)]`
     Action { id: &'static [u8], code: ActionCode, bulk: bool, accepts_complement: bool },
 }
@@ -31,21 +31,38 @@ pub struct RetryText {
     pub first_delay_ms: Option<u64>,
     /// Milliseconds.
     pub max_delay_ms: Option<u64>,
+    /// Milliseconds.
+    pub deadline_ms: Option<u64>,
+}
+
+/// The time limit of an attribute; what is absent binds nothing.
+#[derive(Clone, Copy, Default)]
+pub struct TimeText {
+    /// Milliseconds.
+    pub timeout_ms: Option<u64>,
+    /// Milliseconds.
+    pub grace_ms: Option<u64>,
 }
 
 impl RetryText {
     pub(crate) fn to_wire(self) -> Option<Retry> {
-        let Self { attempts, first_delay_ms, max_delay_ms } = self;
-        let said = attempts.is_some() || first_delay_ms.is_some() || max_delay_ms.is_some();
-        said.then_some(Retry { attempts, first_delay_ms, max_delay_ms })
+        let Self { attempts, first_delay_ms, max_delay_ms, deadline_ms } = self;
+        let retry = Retry { attempts, first_delay_ms, max_delay_ms, deadline_ms };
+        (retry != Retry::default()).then_some(retry)
     }
 }
 
 impl Record {
     /// A record of `#[scheduled_event]`. `id` ends with a zero byte.
     #[must_use]
-    pub const fn job(wrapper: &'static ScheduledEventRegistryWrapper, id: &'static [u8], code: JobCode, retry: RetryText) -> Self {
-        Self { item: Item::Job { wrapper, id, code, retry } }
+    pub const fn job(
+        wrapper: &'static ScheduledEventRegistryWrapper,
+        id: &'static [u8],
+        code: JobCode,
+        retry: RetryText,
+        time: TimeText,
+    ) -> Self {
+        Self { item: Item::Job { wrapper, id, code, retry, time } }
     }
 
     /// A record of `#[action]`. `id` ends with a zero byte.

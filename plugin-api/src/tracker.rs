@@ -96,6 +96,7 @@ impl ScheduledEventTracker {
             resources: Vec::new(),
             labels: BTreeMap::new(),
             priority: 0,
+            policy: None,
         });
         EventDraft { order: &mut self.events[at], at, fault: &mut self.fault }
     }
@@ -199,6 +200,21 @@ impl EventDraft<'_> {
     /// Higher first among what is due at once. Default 0.
     pub fn priority(self, priority: i32) -> Self {
         self.order.priority = priority;
+        self
+    }
+
+    /// What is asked about its runs, in the host's own JSON form: overlap, time limit, uniqueness. An event that asks for uniqueness and is there
+    /// already is left out when the run's success is stored, or takes the other's place, as it says.
+    ///
+    /// ```
+    /// use sexton_plugin_api::prelude::*;
+    ///
+    /// fn once_for_all(tracker: &mut ScheduledEventTracker) {
+    ///     tracker.schedule_event("acme.sync", schedule::Manual).policy(serde_json::json!({"unique": {"by": ["type"], "conflict": "keep"}}));
+    /// }
+    /// ```
+    pub fn policy(self, policy: Value) -> Self {
+        self.order.policy = Some(policy);
         self
     }
 }

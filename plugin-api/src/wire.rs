@@ -34,6 +34,12 @@ pub struct TypeOffer {
     /// Default retry policy.
     #[serde(default)]
     pub retry: Option<Retry>,
+    /// A run that takes longer is asked to stop, milliseconds.
+    #[serde(default)]
+    pub timeout_ms: Option<u64>,
+    /// How long a run that was asked to stop may take to, milliseconds.
+    #[serde(default)]
+    pub grace_ms: Option<u64>,
 }
 
 /// Attempts and delays; absent fields take the host's defaults.
@@ -46,6 +52,8 @@ pub struct Retry {
     pub first_delay_ms: Option<u64>,
     /// Greatest delay, milliseconds.
     pub max_delay_ms: Option<u64>,
+    /// No attempt is due later than so many milliseconds after the first was.
+    pub deadline_ms: Option<u64>,
 }
 
 /// One action of a batch.
@@ -128,6 +136,9 @@ pub struct ScheduleOrder {
     /// Higher first among what is due at once.
     #[serde(default)]
     pub priority: i32,
+    /// What is asked about its runs, in the host's own JSON form.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<Value>,
 }
 
 /// What `load` is told.
@@ -291,10 +302,11 @@ pub enum HostCall {
         #[serde(default)]
         note: String,
     },
-    /// Only from code built into the host: delete finished runs and events older than this many seconds. Answer: rows deleted.
+    /// Only from code built into the host: delete finished runs, and ended events that have none left. Answer: `{"runs", "events"}`, how many.
     Prune {
-        /// Age in seconds.
-        older_than_s: u64,
+        /// Those older than so many seconds; none: what was kept long enough by the rules of retention.
+        #[serde(default)]
+        older_than_s: Option<u64>,
     },
 }
 

@@ -69,7 +69,11 @@ fn the_batch_says_everything() {
     let image = tiny();
     let (host, batch) = Recording::loaded(image.root);
     let count = &batch.types[0];
-    assert_eq!(count.retry, Some(Retry { attempts: Some(3), first_delay_ms: Some(10_000), max_delay_ms: Some(300_000) }));
+    assert_eq!(
+        count.retry,
+        Some(Retry { attempts: Some(3), first_delay_ms: Some(10_000), max_delay_ms: Some(300_000), deadline_ms: Some(3_600_000) })
+    );
+    assert_eq!((count.timeout_ms, count.grace_ms), (Some(30_000), Some(5_000)));
     assert_eq!(count.args_schema["properties"]["to"]["type"], "integer");
     assert_eq!(count.args_schema["required"], json!(["to"]));
     assert!(!count.multi_resource && batch.types[1].multi_resource);

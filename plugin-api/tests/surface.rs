@@ -63,13 +63,21 @@ fn event() -> ScheduleOrder {
         resources: vec![Resource::new("r", "kind").with("p", 1)],
         labels: [("l".into(), "v".into())].into(),
         priority: 2,
+        policy: Some(json!({ "overlap": "allow" })),
     }
 }
 
 /// A batch with every field set.
 fn batch() -> Batch {
-    let retry = Retry { attempts: Some(3), first_delay_ms: Some(10), max_delay_ms: Some(20) };
-    let offer = TypeOffer { event_type: "acme.x".into(), args_schema: json!(true), multi_resource: true, retry: Some(retry) };
+    let retry = Retry { attempts: Some(3), first_delay_ms: Some(10), max_delay_ms: Some(20), deadline_ms: Some(30) };
+    let offer = TypeOffer {
+        event_type: "acme.x".into(),
+        args_schema: json!(true),
+        multi_resource: true,
+        retry: Some(retry),
+        timeout_ms: Some(40),
+        grace_ms: Some(50),
+    };
     let standing = StandingEvent {
         key: "k".into(),
         event_type: "acme.x".into(),
@@ -117,7 +125,7 @@ fn full() -> Vec<(&'static str, Value)> {
         HostCall::StateGet { key: "k".into() },
         HostCall::StatePut { key: "k".into(), value: json!(1), expected: Some(4) },
         HostCall::Progress { done: 1, total: Some(2), note: "n".into() },
-        HostCall::Prune { older_than_s: 60 },
+        HostCall::Prune { older_than_s: Some(60) },
     ];
     let act = ActOrder {
         run: 1,

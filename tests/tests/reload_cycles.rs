@@ -5,6 +5,8 @@
 use serde_json::json;
 use sexton_tests::{Build, HostProcess, Placement, SOON, Site, count, in_millis, until};
 
+/// What pools may grow by after the warm-up.
+const POOLS: usize = 8;
 const WARM_UP: usize = 50;
 const MIB: u64 = 1024 * 1024;
 
@@ -50,8 +52,9 @@ fn more_cycles_than_pthread_keys_alone() {
     let (warm, end) = (warm.expect("more cycles than the warm-up"), at_rest(&site, &host));
     println!("{cycles} cycles: {warm:?} after {WARM_UP}, {end:?} at the end");
     assert_eq!((end.images, warm.images), (1, 1), "generations are left mapped");
-    assert!(end.fds <= warm.fds + 2, "file descriptors: {warm:?}, then {end:?}");
-    assert!(end.threads <= warm.threads + 2, "threads: {warm:?}, then {end:?}");
+    // Readers of the store and threads for requests come as they are needed, up to a handful. What leaks does so in each of a thousand cycles.
+    assert!(end.fds <= warm.fds + POOLS, "file descriptors: {warm:?}, then {end:?}");
+    assert!(end.threads <= warm.threads + POOLS, "threads: {warm:?}, then {end:?}");
     assert!(end.maps <= warm.maps + 32, "maps: {warm:?}, then {end:?}");
     assert!(end.resident <= warm.resident + 16 * MIB, "memory: {warm:?}, then {end:?}");
     let copies = std::fs::read_dir(site.state().join("generations")).map_or(0, Iterator::count);

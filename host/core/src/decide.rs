@@ -3,17 +3,27 @@
 //! Not a writer: the store calls it inside its settlement transaction, with the rows as they are then. What must hold: every
 //! occurrence that leaves the due order has a run or is counted as skipped.
 
+pub mod alert;
+pub mod chain;
 pub mod late;
+mod newest;
+pub mod order;
+pub mod overlap;
+pub mod rate;
+pub mod share;
 mod skips;
+pub mod time_limit;
 
 pub use skips::{Absence, SkipReason, Skips};
 
 use crate::calendar::Calendars;
+use crate::decide::overlap::Among;
 use crate::event::{Cause, EventState, NewEvent};
 use crate::ids::EventId;
 use crate::refusal::Refusal;
 use crate::run::{Outcome, RetryPolicy, scatter};
-use crate::schedule::{Misfire, Plan, Rule, instant};
+use crate::schedule::duration::text;
+use crate::schedule::{Misfire, Plan, Rule, Schedule, instant};
 use chrono::{DateTime, TimeDelta, Utc};
 use std::time::Duration;
 
@@ -85,6 +95,8 @@ pub struct Standing<'a> {
     pub by_schedule: bool,
     /// The instant the schedule meant.
     pub scheduled_for: DateTime<Utc>,
+    /// When its first attempt was due, this one if it is the first: a retry's deadline counts from it.
+    pub first_due_at: DateTime<Utc>,
     /// The instants of the schedule up to this one are accounted for, if that is further than `scheduled_for`.
     pub counted_to: Option<DateTime<Utc>>,
     /// Occurrences of the schedule that ended before this one.
@@ -140,6 +152,8 @@ pub struct Consequence {
     pub row: Row,
     /// The schedule's next occurrence, to be inserted. Only if `by_schedule`, once the row is gone or dead.
     pub successor: Option<DateTime<Utc>>,
+    /// That one was held back by this one: it is due at once, with the cause `queued`.
+    pub is_queued: bool,
     /// Instants of the schedule between this one and the successor that nobody will run.
     pub skips: Skips,
     /// The event's new state, if it changes.
@@ -150,67 +164,106 @@ pub struct Consequence {
 /// then pauses the event with [`without_successor`] and that reason. `now` is the instant of the settlement, which may come long after
 /// `finished_at` if the store could not write: what the grid gave meanwhile is skipped.
 pub fn after_run(s: &Standing<'_>, end: &End, now: DateTime<Utc>) -> Result<Consequence, Refusal> {
+    after_run_among(s, &Among::default(), end, now)
+}
+
+/// The same where other occurrences of the event wait behind this one, or this one had waited itself: the overlap policy has its say.
+pub fn after_run_among(s: &Standing<'_>, among: &Among, end: &End, now: DateTime<Utc>) -> Result<Consequence, Refusal> {
     let outcome = outcome_of(end);
-    if s.state == EventState::Cancelled {
-        return Ok(Consequence { outcome, row: Row::Gone, successor: None, skips: Skips::default(), state: None });
-    }
-    let row = row_after(s, end, now);
-    let unchanged = Consequence { outcome, row, successor: None, skips: Skips::default(), state: None };
-    if matches!(unchanged.row, Row::Again { .. }) {
+    let row = match row_after(s, end, now) {
+        _ if s.state == EventState::Cancelled => Row::Gone,
+        Row::Again { .. } if among.is_superseded => Row::Gone,
+        row => row,
+    };
+    let unchanged = Consequence { outcome, row, successor: None, is_queued: false, skips: Skips::default(), state: None };
+    if s.state == EventState::Cancelled || matches!(unchanged.row, Row::Again { .. }) {
         return Ok(unchanged);
     }
     let goes_on = matches!(s.state, EventState::Scheduled | EventState::Paused);
-    if s.by_schedule && goes_on && s.wish.schedule.recurs() {
+    if s.by_schedule && goes_on && s.wish.schedule.recurs() && !among.is_followed {
         let plan = s.wish.schedule.plan(s.calendars)?;
-        let (successor, skips) = successor(s, &plan, now)?;
+        let Next { at: successor, is_queued, skips } = successor(s, among, &plan, now)?;
         let state = if successor.is_none() { state_at_the_end(s, &unchanged.row) } else { None };
-        return Ok(Consequence { successor, skips, state, ..unchanged });
+        return Ok(Consequence { successor, is_queued, skips, state, ..unchanged });
     }
     Ok(Consequence { state: state_at_the_end(s, &unchanged.row), ..unchanged })
 }
 
-/// The next instant that the schedule gives after this occurrence, and what was passed over on the way to it.
-fn successor(s: &Standing<'_>, plan: &Plan<'_>, now: DateTime<Utc>) -> Result<(Option<DateTime<Utc>>, Skips), Refusal> {
+/// The schedule's next occurrence, and what was passed over on the way to it.
+struct Next {
+    at: Option<DateTime<Utc>>,
+    /// It passed while the one before it went on, and waits no longer.
+    is_queued: bool,
+    skips: Skips,
+}
+
+/// The next instant that the schedule gives after this occurrence.
+fn successor(s: &Standing<'_>, among: &Among, plan: &Plan<'_>, now: DateTime<Utc>) -> Result<Next, Refusal> {
+    let to_come = |at| Next { at, is_queued: false, skips: Skips::default() };
     if s.wish.schedule.terms.max_runs.is_some_and(|most| s.given.saturating_add(1) >= i64::from(most)) {
-        return Ok((None, Skips::default()));
+        return Ok(to_come(None));
     }
     if let Rule::After { .. } = s.wish.schedule.rule {
-        return Ok((plan.next_after(completion(s, now))?, Skips::default()));
+        return Ok(to_come(plan.next_after(completion(s, now))?));
     }
     let after = s.counted_to.map_or(s.scheduled_for, |to| to.max(s.scheduled_for));
-    // What was missed before the first attempt began was not held up by it.
-    let began = if s.attempt == 1 { s.started_at.clamp(after, now.max(after)) } else { after };
+    // What passed until it was let go was held up as it was itself; what was missed from then until the first attempt began was not.
+    let held = among.held_until.map_or(after, |until| until.clamp(after, now.max(after)));
+    let began = if s.attempt == 1 { s.started_at.clamp(held, now.max(held)) } else { held };
     if s.wish.schedule.terms.misfire == Misfire::All
         && let Some(next) = plan.next_within(after, began)?
     {
-        return Ok((Some(next), Skips::default()));
+        return Ok(Next { is_queued: next <= held, ..to_come(Some(next)) });
     }
     if after > now && s.wish.schedule.is_elapsed_like() {
         // The clock was set back while it ran: an elapsed rhythm goes on from here, it does not wait until the clock has caught up.
-        return Ok((plan.next_after(now)?, Skips::default()));
+        return Ok(to_come(plan.next_after(now)?));
     }
-    // A clock set back must not repeat what was run.
+    let (next, passed) = onward(s.event, &s.wish.schedule, plan, after, now)?;
+    let waiting = overlap::first_of_waiting(s.wish.policy.overlap, among.queued, plan, after, passed)?;
+    // Up to the one that waits, or to all that passed.
+    let until = waiting.and_then(just_before).unwrap_or(passed);
+    let mut skips = Skips::default();
+    for (reason, from, to) in [(SkipReason::Overlap, after, held), (SkipReason::Late, held, began), (SkipReason::Overlap, began, passed)] {
+        skips.add(reason, plan.count(from.min(until), to.min(until), SKIPPED_MAX)?);
+    }
+    Ok(Next { at: waiting.or(next), is_queued: waiting.is_some(), skips })
+}
+
+fn just_before(instant: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    instant.checked_sub_signed(TimeDelta::microseconds(1))
+}
+
+/// The next instant to come after what is accounted for, and up to where what lies before it has passed: up to now, or to just before what
+/// of it is still to come by its jitter. A clock set back must not repeat what was run.
+fn onward(
+    event: EventId,
+    schedule: &Schedule,
+    plan: &Plan<'_>,
+    after: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> Result<(Option<DateTime<Utc>>, DateTime<Utc>), Refusal> {
     let from = now.max(after);
-    let next = match not_due_yet(s, plan, after, from)? {
+    let next = match not_due_yet(event, schedule, plan, after, from)? {
         Some(next) => Some(next),
         None => plan.next_after(from)?,
     };
-    // Up to `from`, or to just before what of it is to come by its jitter.
-    let passed = next.and_then(|next| next.checked_sub_signed(TimeDelta::microseconds(1))).map_or(from, |before| before.min(from));
-    let began = began.min(passed);
-    let mut skips = Skips::of(SkipReason::Late, plan.count(after, began, SKIPPED_MAX)?);
-    skips.add(SkipReason::Overlap, plan.count(began, passed, SKIPPED_MAX)?);
-    Ok((next, skips))
+    Ok((next, next.and_then(just_before).map_or(from, |before| before.min(from))))
 }
 
 /// The first instant after `after`, up to `now`, that its jitter makes due later than `now`: nothing overlapped it.
-fn not_due_yet(s: &Standing<'_>, plan: &Plan<'_>, after: DateTime<Utc>, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, Refusal> {
-    let schedule = &s.wish.schedule;
+fn not_due_yet(
+    event: EventId,
+    schedule: &Schedule,
+    plan: &Plan<'_>,
+    after: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> Result<Option<DateTime<Utc>>, Refusal> {
     let Some(jitter) = schedule.terms.jitter.and_then(|jitter| TimeDelta::from_std(jitter).ok()) else { return Ok(None) };
     let mut last = now.checked_sub_signed(jitter).map_or(after, |earliest| earliest.max(after));
     for _ in 0..JITTERED_MAX {
         match plan.next_within(last, now)? {
-            Some(next) if schedule.due_at(s.event, next) > now => return Ok(Some(next)),
+            Some(next) if schedule.due_at(event, next) > now => return Ok(Some(next)),
             Some(next) => last = next,
             None => return Ok(None),
         }
@@ -224,7 +277,8 @@ fn not_due_yet(s: &Standing<'_>, plan: &Plan<'_>, after: DateTime<Utc>, now: Dat
 pub fn without_successor(s: &Standing<'_>, end: &End, now: DateTime<Utc>) -> Consequence {
     let row = if s.state == EventState::Cancelled { Row::Gone } else { row_after(s, end, now) };
     let is_open = matches!(s.state, EventState::Scheduled | EventState::Paused);
-    Consequence { outcome: outcome_of(end), row, successor: None, skips: Skips::default(), state: is_open.then_some(EventState::Paused) }
+    let state = is_open.then_some(EventState::Paused);
+    Consequence { outcome: outcome_of(end), row, successor: None, is_queued: false, skips: Skips::default(), state }
 }
 
 fn outcome_of(end: &End) -> Outcome {
@@ -248,6 +302,15 @@ fn row_after(s: &Standing<'_>, end: &End, now: DateTime<Utc>) -> Row {
                 return Row::DeadLetter { reason: format!("attempt {} of {} failed", s.attempt, policy.attempts.max(1)) };
             }
             let due_at = later(completion(s, now), policy.delay_after(s.attempt, s.jitter));
+            if let Some(deadline) = policy.deadline().filter(|deadline| due_at > later(s.first_due_at, *deadline)) {
+                let (attempt, of) = (s.attempt, policy.attempts);
+                return Row::DeadLetter {
+                    reason: format!(
+                        "attempt {attempt} of {of} failed, and the next would be due past the retry deadline of {}",
+                        text(deadline)
+                    ),
+                };
+            }
             Row::Again { due_at, cause: Cause::Retry, attempt: s.attempt + 1, interruptions: s.interruptions }
         }
         End::Snoozed { until } => {
@@ -274,7 +337,8 @@ fn state_at_the_end(s: &Standing<'_>, row: &Row) -> Option<EventState> {
     let is_dead = matches!(row, Row::DeadLetter { .. });
     let completed = |when: bool| when.then_some(EventState::Completed);
     match (&s.wish.schedule.rule, s.state) {
-        (Rule::Manual, _) | (_, EventState::Completed | EventState::Cancelled) => None,
+        // What follows others ends by another word: `chain`.
+        (Rule::Manual | Rule::Follows { .. }, _) | (_, EventState::Completed | EventState::Cancelled) => None,
         (Rule::Once { .. }, EventState::Scheduled | EventState::Paused) if s.by_schedule && is_dead => Some(EventState::Discarded),
         (Rule::Once { .. }, EventState::Scheduled | EventState::Paused) => completed(is_over),
         // A dead letter that was put back, and is done now.

@@ -35,7 +35,7 @@ pub enum EventState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
-    /// The schedule gave it. An event has at most one such row.
+    /// The schedule gave it. An event has at most one such row whose successor is not there yet.
     Schedule,
     /// A failed attempt, due again by the retry policy.
     Retry,
@@ -49,6 +49,8 @@ pub enum Cause {
     Queued,
     /// A dead letter put back.
     Requeue,
+    /// What its event follows has come to an end.
+    Chain,
 }
 
 /// The automation on whose behalf an event was scheduled.
@@ -148,7 +150,7 @@ pub struct Event {
     /// The type's number in the store.
     #[serde(skip)]
     pub type_id: TypeId,
-    /// When its next occurrence is due; none when it waits for nothing (manual, ended) or is paused.
+    /// When its next occurrence is due; none when it waits for nothing (manual, following, ended) or is paused.
     pub next_run_at: Option<DateTime<Utc>>,
     /// When it was stored.
     pub created_at: DateTime<Utc>,
@@ -198,8 +200,27 @@ pub struct Occurrence {
     pub token: i64,
     /// Higher first among what is due at once.
     pub priority: i32,
+    /// Its successor is there already, to start beside it or in its place.
+    pub followed: bool,
+    /// When it was claimed, another of its event waited to be tried again.
+    pub crowded: bool,
     /// What the job is given. Shared: a batch of occurrences may belong to one event.
     pub wish: Arc<NewEvent>,
+}
+
+impl Occurrence {
+    /// Whether it was started before: it is itself what is going of its event. A dead letter that was put back begins anew.
+    #[must_use]
+    pub fn is_tried(&self) -> bool {
+        self.interruptions > 0 || matches!(self.cause, Cause::Retry | Cause::Snooze)
+    }
+
+    /// Whether it is one that its schedule gave, or that what its event follows has set off, to be started for the first time.
+    #[must_use]
+    pub fn is_fresh(&self) -> bool {
+        let is_given = self.cause == Cause::Chain || self.by_schedule && matches!(self.cause, Cause::Schedule | Cause::Queued);
+        is_given && self.attempt == 1 && !self.is_tried()
+    }
 }
 
 #[cfg(test)]

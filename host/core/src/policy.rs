@@ -108,6 +108,31 @@ impl RunPolicy {
     pub fn is_default(&self) -> bool {
         *self == Self::default()
     }
+
+    /// What it asks about the time of a run.
+    #[must_use]
+    pub fn time_limit(&self) -> TimeLimit {
+        TimeLimit { timeout: self.timeout, grace: self.grace }
+    }
+}
+
+/// How long a run may take, and then to stop, as somebody asks who may: an event's author, a type's, or nobody.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimeLimit {
+    /// A run that takes longer is asked to stop.
+    #[serde(default, with = "span", skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Duration>,
+    /// How long a run that was asked to stop may take to.
+    #[serde(default, with = "span", skip_serializing_if = "Option::is_none")]
+    pub grace: Option<Duration>,
+}
+
+impl TimeLimit {
+    /// Whether nothing was asked.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// A duration as people write it: `30s`, `1h 30m`.

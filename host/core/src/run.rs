@@ -2,6 +2,7 @@
 //!
 //! Not the decision what follows from an end: that is `decide`. What must hold: the outcomes are the table of the design.
 
+use crate::error_code::ErrorCode;
 use crate::ids::{EventId, OccurrenceId};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -78,6 +79,12 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
+    /// No attempt is due later than so long after the first was.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Duration> {
+        self.deadline_ms.map(Duration::from_millis)
+    }
+
     /// The delay after the failed attempt `attempt` (from 1): anywhere from nothing to the doubled-up bound, so that what failed together
     /// does not come back together. `jitter` and `attempt` alone decide where, the same on every host.
     #[must_use]
@@ -120,6 +127,9 @@ pub struct Run {
     pub outcome: Outcome,
     /// What went wrong, if anything.
     pub error: Option<String>,
+    /// The same as a word for programs: of a run that failed or was interrupted.
+    #[serde(default)]
+    pub error_code: Option<ErrorCode>,
     /// The job's own JSON.
     pub output: Option<Box<RawValue>>,
     /// Results per resource.

@@ -7,6 +7,7 @@ mod civil;
 mod cron;
 pub mod duration;
 mod floating;
+pub mod follows;
 mod grid;
 pub mod instant;
 mod jitter;
@@ -41,7 +42,7 @@ pub const EVERY_LEAST: Duration = Duration::from_secs(1);
 pub const AFTER_LEAST: Duration = Duration::from_millis(1);
 
 /// The rule that gives times, and the terms on which it does. JSON as in the design: `{"once": …} {"every": "5m"} {"after": "5m"}
-/// {"cron": …, "tz": …} {"rrule": …, "tz": …} {"manual": true}`, the terms beside them.
+/// {"cron": …, "tz": …} {"rrule": …, "tz": …} {"follows": […]} {"manual": true}`, the terms beside them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "ScheduleText", into = "ScheduleText")]
 pub struct Schedule {
@@ -89,6 +90,11 @@ pub enum Rule {
         /// IANA zone; that of `DTSTART`, or `UTC`, if absent.
         tz: String,
     },
+    /// When other events have come to an end.
+    Follows {
+        /// All of these, each at least once since it ran last.
+        links: Vec<follows::Link>,
+    },
     /// Only when somebody says so.
     Manual,
 }
@@ -124,6 +130,12 @@ impl Schedule {
         Rule::Cron { expression: expression.into(), tz: tz.into(), options: CronOptions::default() }.into()
     }
 
+    /// When these have come to an end.
+    #[must_use]
+    pub fn follows(links: Vec<follows::Link>) -> Self {
+        Rule::Follows { links }.into()
+    }
+
     /// Only when somebody says so.
     #[must_use]
     pub fn manual() -> Self {
@@ -143,7 +155,7 @@ impl Schedule {
                 .found(duration::text(jitter)));
         }
         let plan = self.plan(calendars)?;
-        if !matches!(self.rule, Rule::Manual) && plan.first(now)?.is_none() {
+        if !matches!(self.rule, Rule::Manual | Rule::Follows { .. }) && plan.first(now)?.is_none() {
             return Err(self.never());
         }
         Ok(self)
@@ -158,6 +170,7 @@ impl Schedule {
             Rule::After { .. } => "after",
             Rule::Cron { .. } => "cron",
             Rule::Rrule { .. } => "rrule",
+            Rule::Follows { .. } => "follows",
             Rule::Manual => "manual",
         }
     }
@@ -165,7 +178,7 @@ impl Schedule {
     /// Whether further instants follow an occurrence by themselves.
     #[must_use]
     pub fn recurs(&self) -> bool {
-        !matches!(self.rule, Rule::Once { .. } | Rule::Manual)
+        !matches!(self.rule, Rule::Once { .. } | Rule::Follows { .. } | Rule::Manual)
     }
 
     /// The zone on whose clocks the rule is read, if it has one.
@@ -174,7 +187,7 @@ impl Schedule {
         match &self.rule {
             Rule::Cron { tz, .. } | Rule::Rrule { tz, .. } => Some(tz),
             Rule::Every { tz, .. } => tz.as_deref(),
-            Rule::Once { .. } | Rule::After { .. } | Rule::Manual => None,
+            Rule::Once { .. } | Rule::After { .. } | Rule::Follows { .. } | Rule::Manual => None,
         }
     }
 
@@ -184,7 +197,7 @@ impl Schedule {
         match &self.rule {
             Rule::Every { step: Step::Clock(_), .. } | Rule::After { .. } => true,
             Rule::Cron { expression, options, .. } => cron::read(expression, *options).is_ok_and(|pattern| pattern.elapsed_like),
-            Rule::Every { .. } | Rule::Once { .. } | Rule::Rrule { .. } | Rule::Manual => false,
+            Rule::Every { .. } | Rule::Once { .. } | Rule::Rrule { .. } | Rule::Follows { .. } | Rule::Manual => false,
         }
     }
 
@@ -233,6 +246,10 @@ impl Rule {
                 let tz = zone::name_of(&tz)?;
                 let start = to_jiff(terms.start.unwrap_or(now)).unwrap_or_default();
                 Self::Rrule { text: rrule::with_start(&text, zone::zone(&tz)?.to_datetime(start))?, tz }
+            }
+            Self::Follows { links } => {
+                follows::check(&links)?;
+                Self::Follows { links }
             }
             Self::Manual => Self::Manual,
         })

@@ -1,6 +1,6 @@
-//! What follows from every end of a run, in every state of the event and for every kind of schedule: the table of the design as data.
+//! The finer points of what follows from a run: what was missed meanwhile, waits, bounds, schedules that cannot be asked.
 //!
-//! Not a test of instants (`times`). What must hold: no cell is empty, and no combination is missing.
+//! Not the table of all cells (`decision_table`), and no test of instants (`times`). What must hold: each point has its case.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sexton_core::calendar::Calendars;
@@ -26,66 +26,6 @@ fn wish(schedule: Schedule) -> NewEvent {
 const SCHEDULED_FOR: &str = "2027-05-01T10:00:00Z";
 const NOW: &str = "2027-05-01T10:00:20Z";
 
-/// Kinds of schedule, each with the successor it gives at `NOW`.
-fn kinds() -> [(&'static str, Schedule, Option<&'static str>); 6] {
-    [
-        ("once", Schedule::once(at(SCHEDULED_FOR)), None),
-        ("every", Schedule::every(Duration::from_secs(60), Some(at(SCHEDULED_FOR))), Some("2027-05-01T10:01:00Z")),
-        ("after", Schedule::after(Duration::from_secs(60)), Some("2027-05-01T10:01:20Z")),
-        ("cron", Schedule::cron("*/5 * * * *", "UTC"), Some("2027-05-01T10:05:00Z")),
-        ("over", Schedule::cron("0 0 10 1 5 * 2027", "UTC"), None),
-        ("manual", Schedule::manual(), None),
-    ]
-}
-
-/// Ends, with the attempt (of 3) and the interruptions that they meet.
-fn ends() -> [(&'static str, End, u32, u32); 9] {
-    [
-        ("succeeded", End::Succeeded, 1, 0),
-        ("failed", End::Failed { permanent: false }, 2, 0),
-        ("spent", End::Failed { permanent: false }, 3, 0),
-        ("permanent", End::Failed { permanent: true }, 1, 0),
-        ("snoozed", End::Snoozed { until: at("2027-05-01T11:00:00Z") }, 1, 0),
-        ("cancelled", End::Cancelled, 1, 0),
-        ("interrupted", End::Interrupted { guilt: Guilt::Suspect }, 2, POISON_INTERRUPTIONS - 2),
-        ("stopped", End::Interrupted { guilt: Guilt::Innocent }, 2, POISON_INTERRUPTIONS - 1),
-        ("poison", End::Interrupted { guilt: Guilt::Suspect }, 2, POISON_INTERRUPTIONS - 1),
-    ]
-}
-
-/// Origin, others left, states, kinds, and a cell per end: the row (`G`one, `A`gain, `D`ead letter), `>` for a successor, and the new state
-/// of the event (`c`ompleted, `d`iscarded).
-type Line = (&'static str, i64, &'static str, &'static str, [&'static str; 9]);
-const TABLE: &[Line] = &[
-    //                                                  succ   fail  spent  perm   snooz  canc   intr  stop  poison
-    ("schedule", 0, "scheduled paused", "once", ["Gc", "A", "Dd", "Dd", "A", "Gc", "A", "A", "Dd"]),
-    ("schedule", 1, "scheduled paused", "once", ["G", "A", "Dd", "Dd", "A", "G", "A", "A", "Dd"]),
-    ("schedule", 0, "scheduled paused", "every after cron", ["G>", "A", "D>", "D>", "A", "G>", "A", "A", "D>"]),
-    ("schedule", 1, "scheduled paused", "every after cron", ["G>", "A", "D>", "D>", "A", "G>", "A", "A", "D>"]),
-    ("schedule", 0, "scheduled paused", "over", ["Gc", "A", "Dc", "Dc", "A", "Gc", "A", "A", "Dc"]),
-    ("schedule", 1, "scheduled paused", "over", ["G", "A", "D", "D", "A", "G", "A", "A", "D"]),
-    ("schedule", 0, "scheduled paused", "manual", ["G", "A", "D", "D", "A", "G", "A", "A", "D"]),
-    ("schedule", 1, "scheduled paused", "manual", ["G", "A", "D", "D", "A", "G", "A", "A", "D"]),
-    ("extra", 0, "scheduled paused", "once", ["Gc", "A", "Dc", "Dc", "A", "Gc", "A", "A", "Dc"]),
-    ("extra", 0, "scheduled", "every after cron over", ["Gc", "A", "Dc", "Dc", "A", "Gc", "A", "A", "Dc"]),
-    ("extra", 0, "paused", "every after cron over", ["G", "A", "D", "D", "A", "G", "A", "A", "D"]),
-    ("extra", 0, "scheduled paused", "manual", ["G", "A", "D", "D", "A", "G", "A", "A", "D"]),
-    ("extra", 1, "scheduled paused", "once every after cron over manual", ["G", "A", "D", "D", "A", "G", "A", "A", "D"]),
-    ("schedule extra", 0, "cancelled", "once every after cron over manual", ["G", "G", "G", "G", "G", "G", "G", "G", "G"]),
-    ("schedule extra", 1, "cancelled", "once every after cron over manual", ["G", "G", "G", "G", "G", "G", "G", "G", "G"]),
-    ("schedule extra", 0, "completed", "once every after cron over manual", ["G", "A", "D", "D", "A", "G", "A", "A", "D"]),
-    ("schedule extra", 1, "completed", "once every after cron over manual", ["G", "A", "D", "D", "A", "G", "A", "A", "D"]),
-    ("schedule", 0, "discarded", "once", ["Gc", "A", "D", "D", "A", "Gc", "A", "A", "D"]),
-    ("schedule", 0, "discarded", "every after cron over manual", ["G", "A", "D", "D", "A", "G", "A", "A", "D"]),
-    ("schedule", 1, "discarded", "once every after cron over manual", ["G", "A", "D", "D", "A", "G", "A", "A", "D"]),
-    ("extra", 0, "discarded", "once every after cron over manual", ["G", "A", "D", "D", "A", "G", "A", "A", "D"]),
-    ("extra", 1, "discarded", "once every after cron over manual", ["G", "A", "D", "D", "A", "G", "A", "A", "D"]),
-];
-
-fn state(word: &str) -> EventState {
-    serde_json::from_value(word.into()).expect("a state")
-}
-
 fn standing<'a>(wish: &'a NewEvent, state: EventState, by_schedule: bool, others_left: i64) -> Standing<'a> {
     Standing {
         event: EventId(7),
@@ -96,6 +36,7 @@ fn standing<'a>(wish: &'a NewEvent, state: EventState, by_schedule: bool, others
         scheduled_for: at(SCHEDULED_FOR),
         counted_to: None,
         given: 0,
+        first_due_at: at(SCHEDULED_FOR),
         calendars: &NONE,
         attempt: 1,
         interruptions: 0,
@@ -104,71 +45,6 @@ fn standing<'a>(wish: &'a NewEvent, state: EventState, by_schedule: bool, others
         started_at: at(SCHEDULED_FOR),
         finished_at: at(NOW),
         jitter: 0x8000_0000,
-    }
-}
-
-#[test]
-fn every_cell_of_the_table_holds() {
-    let mut cells = 0;
-    for origin in ["schedule", "extra"] {
-        for others_left in [0, 1] {
-            for state_word in ["scheduled", "paused", "completed", "cancelled", "discarded"] {
-                for (kind, schedule, successor) in kinds() {
-                    let has = |words: &str, word: &str| words.split(' ').any(|w| w == word);
-                    let lines: Vec<&Line> =
-                        TABLE.iter().filter(|l| has(l.0, origin) && l.1 == others_left && has(l.2, state_word) && has(l.3, kind)).collect();
-                    assert_eq!(lines.len(), 1, "one line for {origin} {others_left} {state_word} {kind}");
-                    let wish = wish(schedule);
-                    for ((name, end, attempt, interruptions), cell) in ends().iter().zip(lines[0].4) {
-                        let base = standing(&wish, state(state_word), origin == "schedule", others_left);
-                        let given = Standing { attempt: *attempt, interruptions: *interruptions, ..base };
-                        check(&format!("{origin} {others_left} {state_word} {kind} {name}"), &given, end, cell, successor);
-                        cells += 1;
-                    }
-                }
-            }
-        }
-    }
-    assert_eq!(cells, 2 * 2 * 5 * 6 * 9);
-}
-
-fn check(what: &str, s: &Standing<'_>, end: &End, cell: &str, successor: Option<&str>) {
-    let now = at(NOW);
-    let then = after_run(s, end, now).unwrap_or_else(|refusal| panic!("{what}: {refusal}"));
-    let outcome = match end {
-        End::Succeeded => Outcome::Succeeded,
-        End::Failed { .. } => Outcome::Failed,
-        End::Snoozed { .. } => Outcome::Snoozed,
-        End::Cancelled => Outcome::Cancelled,
-        End::Interrupted { .. } => Outcome::Interrupted,
-    };
-    assert_eq!(then.outcome, outcome, "{what}");
-    assert_eq!(then.successor, successor.filter(|_| cell.contains('>')).map(at), "{what}");
-    let state = match cell.chars().last() {
-        Some('c') => Some(EventState::Completed),
-        Some('d') => Some(EventState::Discarded),
-        _ => None,
-    };
-    assert_eq!(then.state, state, "{what}");
-    let (attempt, interruptions) = (s.attempt, s.interruptions);
-    match (cell.chars().next(), &then.row, end) {
-        (Some('G'), Row::Gone, _) => {}
-        (Some('D'), Row::DeadLetter { reason }, _) => assert!(!reason.is_empty(), "{what}"),
-        (Some('A'), Row::Again { due_at, cause: Cause::Retry, attempt: next, interruptions: kept }, End::Failed { .. }) => {
-            assert_eq!((*next, *kept), (attempt + 1, interruptions), "{what}");
-            assert!((now..now + TimeDelta::seconds(20)).contains(due_at), "{what}: {due_at}");
-        }
-        (Some('A'), Row::Again { due_at, cause: Cause::Snooze, attempt: next, interruptions: kept }, End::Snoozed { until }) => {
-            assert_eq!((due_at, *next, *kept), (until, attempt, interruptions), "{what}");
-        }
-        (Some('A'), Row::Again { due_at, cause, attempt: next, interruptions: more }, End::Interrupted { guilt: Guilt::Suspect }) => {
-            assert_eq!((*cause, *next, *more), (s.cause, attempt, interruptions + 1), "{what}");
-            assert!((now..now + TimeDelta::seconds(60)).contains(due_at), "{what}: {due_at}");
-        }
-        (Some('A'), Row::Again { due_at, cause, attempt: next, interruptions: same }, End::Interrupted { guilt: Guilt::Innocent }) => {
-            assert_eq!((*due_at, *cause, *next, *same), (now, s.cause, attempt, interruptions), "{what}");
-        }
-        (_, row, _) => panic!("{what}: {row:?} is not {cell}"),
     }
 }
 

@@ -8,10 +8,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 use proptest::sample::select;
 use sexton_core::calendar::{Calendar, Calendars};
-use sexton_core::decide::late::{ALL_MAX, Found, GRACE, Late, when_found};
-use sexton_core::decide::{Absence, End, Guilt, Row, SkipReason, Skips, Standing, after_run};
+use sexton_core::decide::late::{ALL_MAX, Found, GRACE, Late, when_found, when_found_queued};
+use sexton_core::decide::overlap::{Among, passed_over, runs_ahead};
+use sexton_core::decide::{Absence, Consequence, End, Guilt, Row, SkipReason, Skips, Standing, after_run_among};
 use sexton_core::schedule::{Misfire, Plan};
-use sexton_core::{Cause, EventId, EventState, NewEvent, RetryPolicy, Schedule};
+use sexton_core::{Cause, EventId, EventState, NewEvent, Overlap, RetryPolicy, RunPolicy, Schedule};
 use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
 
@@ -264,6 +265,8 @@ enum Turn {
     Paused(i64),
     /// The clock is set.
     Step(i64),
+    /// A run-now goes on for so long when it falls due.
+    Beside(i64),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -296,6 +299,7 @@ fn turn() -> impl Strategy<Value = Turn> {
         1 => span().prop_map(Turn::Unserved),
         2 => span().prop_map(Turn::Paused),
         1 => (-7_200i64..7_200).prop_map(Turn::Step),
+        1 => (0i64..20_000).prop_map(Turn::Beside),
     ]
 }
 
@@ -419,6 +423,11 @@ impl<'a> Host<'a> {
                 self.judge(&Absence::always(SkipReason::Paused));
             }
             Turn::Step(seconds) => self.pass(*seconds),
+            Turn::Beside(seconds) => {
+                if self.claim(0) {
+                    self.overlap(*seconds);
+                }
+            }
         }
         self.check(turn);
     }
@@ -437,9 +446,10 @@ impl<'a> Host<'a> {
 
     fn judge(&mut self, absence: &Absence) -> bool {
         let Some(row) = self.row else { return false };
-        if row.cause != Cause::Schedule || row.attempt != 1 || row.interruptions != 0 {
+        if !matches!(row.cause, Cause::Schedule | Cause::Queued) || row.attempt != 1 || row.interruptions != 0 {
             return true;
         }
+        let when_found = if row.cause == Cause::Queued { when_found_queued } else { when_found };
         let late = when_found(&self.wish.schedule, self.plan, &row.found, absence, self.now).expect("it is asked");
         self.trace.push(format!("{} {row:?} {late:?}", self.now));
         match late {
@@ -459,8 +469,29 @@ impl<'a> Host<'a> {
         }
     }
 
+    /// Something else of the event is going when the row falls due, and for a while on.
+    fn overlap(&mut self, seconds: i64) {
+        if self.wish.policy.overlap == Overlap::Allow {
+            return;
+        }
+        let Some(row) = self.row.filter(|row| row.attempt == 1 && row.cause != Cause::Retry && row.cause != Cause::Snooze) else { return };
+        if self.wish.policy.overlap == Overlap::Skip && row.cause == Cause::Schedule {
+            let late = passed_over(self.event, &self.wish.schedule, self.plan, &row.found, self.now).expect("it is asked");
+            let Late::Skip { successor, skips } = late else { panic!("{late:?}") };
+            self.count(&skips);
+            self.succeed(successor, self.now);
+        } else {
+            self.pass(seconds);
+            let found = Found { due_at: self.now, ..row.found };
+            self.row = Some(Waiting { found, cause: Cause::Queued, ..row });
+        }
+    }
+
     fn run(&mut self, takes_ms: i64, fate: Fate) {
         let Some(row) = self.row else { return };
+        if runs_ahead(self.wish.policy.overlap, &self.wish.schedule) {
+            return self.run_ahead(row, takes_ms);
+        }
         let started_at = self.now;
         self.now += TimeDelta::milliseconds(takes_ms);
         let end = match fate {
@@ -470,6 +501,27 @@ impl<'a> Host<'a> {
             Fate::Snooze => End::Snoozed { until: self.now + TimeDelta::milliseconds(takes_ms) },
             Fate::Interrupted { counts } => End::Interrupted { guilt: if counts { Guilt::Suspect } else { Guilt::Innocent } },
         };
+        let then = self.ask(&row, started_at, &end, false);
+        self.trace.push(format!("{started_at} to {} {row:?} {end:?} {then:?}", self.now));
+        if let Row::Again { due_at, cause, attempt, interruptions } = then.row {
+            self.row = Some(Waiting { found: Found { due_at, ..row.found }, cause, attempt, interruptions });
+            return;
+        }
+        self.goes_on(&row, &then);
+    }
+
+    /// Its successor is there as soon as it has started, and may be found late before it has ended.
+    fn run_ahead(&mut self, row: Waiting, takes_ms: i64) {
+        let started_at = self.now;
+        let then = self.ask(&row, started_at, &End::Succeeded, false);
+        self.trace.push(format!("{started_at} {row:?} starts {then:?}"));
+        self.goes_on(&row, &then);
+        self.now += TimeDelta::milliseconds(takes_ms);
+        let then = self.ask(&row, started_at, &End::Failed { permanent: true }, true);
+        assert_eq!((then.successor, then.skips.total()), (None, 0), "its end gives no other");
+    }
+
+    fn ask(&self, row: &Waiting, started_at: Instant, end: &End, is_followed: bool) -> Consequence {
         let standing = Standing {
             event: self.event,
             wish: self.wish,
@@ -478,6 +530,7 @@ impl<'a> Host<'a> {
             by_schedule: true,
             scheduled_for: row.found.scheduled_for,
             counted_to: row.found.counted_to,
+            first_due_at: row.found.scheduled_for,
             given: i64::try_from(self.ran.len()).expect("few"),
             calendars: &CALENDARS,
             attempt: row.attempt,
@@ -488,12 +541,12 @@ impl<'a> Host<'a> {
             finished_at: self.now,
             jitter: 12_345,
         };
-        let then = after_run(&standing, &end, self.now).expect("it is asked");
-        self.trace.push(format!("{started_at} to {} {row:?} {end:?} {then:?}", self.now));
-        if let Row::Again { due_at, cause, attempt, interruptions } = then.row {
-            self.row = Some(Waiting { found: Found { due_at, ..row.found }, cause, attempt, interruptions });
-            return;
-        }
+        let held_until = (row.cause == Cause::Queued).then_some(row.found.due_at);
+        let among = Among { held_until, is_followed, ..Among::default() };
+        after_run_among(&standing, &among, end, self.now).expect("it is asked")
+    }
+
+    fn goes_on(&mut self, row: &Waiting, then: &Consequence) {
         self.ran.push(row.found.scheduled_for);
         self.count(&then.skips);
         // After the last of its runs nothing is missed any more.
@@ -503,6 +556,10 @@ impl<'a> Host<'a> {
             self.rewind(counted);
         }
         self.succeed(then.successor, if is_over { self.settled_to } else { self.now });
+        if let Some(waited) = self.row.as_mut().filter(|_| then.is_queued) {
+            assert!(waited.found.scheduled_for <= self.now, "only what has passed has waited");
+            (waited.found.due_at, waited.cause) = (self.now, Cause::Queued);
+        }
     }
 
     /// The clock was set back while it ran: an elapsed rhythm goes on from now, and gives instants again that it gave before.
@@ -573,6 +630,7 @@ proptest! {
         era in select(ERAS.to_vec()),
         offset in -90_000i64..400_000,
         event in 0i64..1_000,
+        overlap in select(vec![Overlap::Skip, Overlap::QueueOne, Overlap::QueueAll(1), Overlap::QueueAll(3), Overlap::QueueAll(1_000), Overlap::Allow, Overlap::CancelPrevious]),
         turns in proptest::collection::vec(turn(), 1..60),
     ) {
         let now = at(era) + TimeDelta::seconds(offset);
@@ -589,6 +647,7 @@ proptest! {
         let plan = schedule.plan(&CALENDARS).expect(rule);
         let mut wish: NewEvent = serde_json::from_str(r#"{"event_type": "sexton.noop", "schedule": {"manual": true}}"#).expect("an event");
         wish.schedule = schedule.clone();
+        wish.policy = RunPolicy { overlap, ..RunPolicy::default() };
         wish.retry = Some(RetryPolicy { attempts: 3, first_delay_ms: 10_000, max_delay_ms: 600_000, deadline_ms: None });
         let mut host = Host::new(EventId(event), &wish, &plan, now);
         for turn in &turns {

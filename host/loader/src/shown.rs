@@ -27,11 +27,38 @@ pub fn one_line(text: &str) -> String {
     line
 }
 
+/// Text of so many bytes at most, whole characters; what is left out is said at its end, within those bytes: ` [… cut, 12 bytes dropped]`.
+#[must_use]
+pub fn cut(text: &str, most: usize) -> String {
+    if text.len() <= most {
+        return text.to_owned();
+    }
+    // As long as the mark can be for this text.
+    let room = most.saturating_sub(mark(text.len()).len());
+    let kept = &text[..text.floor_char_boundary(room)];
+    format!("{kept}{}", mark(text.len() - kept.len()))
+}
+
+fn mark(dropped: usize) -> String {
+    format!(" [… cut, {dropped} bytes dropped]")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;
+
+    #[test]
+    fn what_is_cut_says_how_much_is_gone() {
+        assert_eq!(cut("äää", 6), "äää");
+        for (text, most) in [("ä".repeat(100), 64), ("x".repeat(1_000), 100), ("x".repeat(101), 100), ("€".repeat(40), 41)] {
+            let cut = cut(&text, most);
+            let (kept, rest) = cut.split_once(" [… cut, ").expect("a mark");
+            let dropped: usize = rest.strip_suffix(" bytes dropped]").expect("its end").parse().expect("a number");
+            assert!(cut.len() <= most && text.starts_with(kept) && kept.len() + dropped == text.len(), "{most}: {cut}");
+        }
+    }
 
     #[test]
     fn only_names_that_need_it_are_escaped() {

@@ -2,9 +2,11 @@
 //!
 //! Not the rules. What must hold: the JSON of an answer is the host's, untouched.
 
-mod drawn;
+pub(in crate::cli) mod drawn;
+mod watched;
 
 use crate::cli::backfill::Backfill;
+use crate::cli::cancel::CancelEvents;
 use crate::cli::connect::{Door, List};
 use crate::cli::import::Import;
 use crate::cli::policy::Policy;
@@ -32,8 +34,8 @@ pub enum Event {
     },
     /// Change an event; never fires it
     Edit(Box<Edit>),
-    /// End events; what already runs is named
-    Cancel(Ids),
+    /// End events, by name or all of a kind; what already runs is named
+    Cancel(CancelEvents),
     /// Hold events
     Pause {
         /// Which.
@@ -46,7 +48,14 @@ pub enum Event {
     /// Let paused events go on; what was missed follows their misfire policy
     Resume(Ids),
     /// Run events once now; their schedules stay as they are
-    RunNow(Ids),
+    RunNow {
+        /// Which.
+        #[command(flatten)]
+        ids: Ids,
+        /// Follow the run until it is over, as `run watch` does; for one event
+        #[arg(long)]
+        watch: bool,
+    },
     /// Run instants of the past that were missed, or came before the event
     Backfill(Backfill),
     /// Take over a crontab or systemd timers as events
@@ -70,6 +79,7 @@ Examples:
   sexton event schedule shell.run --args @job.json --every '1 month' --anchor 2026-01-31T08:00:00Z
   sexton event schedule shell.run --args @job.json --every 10m --only office --exclude holidays --jitter 30s
   sexton event schedule shell.run --args @job.json --cron @hourly --misfire all --catch-up 6h --expires 30m
+  sexton event schedule shell.run --args @report.json --follows 05jp19e000800 --follows 05jp19e000801:any
   sexton event schedule --from events.ndjson
 
 A line of a file is an object with event_type and schedule, and, if wanted,
@@ -77,7 +87,8 @@ args key description bot resources labels priority retry policy. All lines are s
 
 A schedule is one of
   {\"once\": \"2026-12-24T18:00:00+01:00\"}   {\"every\": \"5m\"}   {\"every\": \"1 month\", \"tz\": \"Europe/Paris\"}   {\"after\": \"5m\"}
-  {\"cron\": \"0 2 * * *\", \"tz\": \"Europe/Paris\"}   {\"rrule\": \"FREQ=DAILY\", \"tz\": \"Europe/Paris\"}   {\"manual\": true}
+  {\"cron\": \"0 2 * * *\", \"tz\": \"Europe/Paris\"}   {\"rrule\": \"FREQ=DAILY\", \"tz\": \"Europe/Paris\"}
+  {\"follows\": [\"ID\", {\"event\": \"ID\", \"on\": \"failure\"}]}   {\"manual\": true}
 with its terms beside it: start end max_runs expires jitter exclude only misfire catch_up gap fold dialect day_match";
 
 /// What to schedule.
@@ -120,6 +131,9 @@ pub struct Schedule {
     /// What else is asked about its runs.
     #[command(flatten)]
     pub policy: Policy,
+    /// Follow its first run until it is over, as `run watch` does
+    #[arg(long, conflicts_with_all = ["from", "manual"])]
+    pub watch: bool,
 }
 
 /// Which events.
@@ -140,6 +154,12 @@ pub struct Filter {
     /// With this label; may be said again
     #[arg(long, value_name = "K=V")]
     pub label: Vec<String>,
+    /// With this resource, by its id
+    #[arg(long, value_name = "ID")]
+    pub resource: Option<String>,
+    /// That follow this event
+    #[arg(long, value_name = "ID")]
+    pub follows: Option<String>,
     /// Only those whose type nobody serves now
     #[arg(long)]
     pub unresolved: bool,
@@ -191,10 +211,11 @@ impl Event {
                 door.answer(&event, drawn)
             }
             Self::Edit(edit) => edit.run(door),
-            Self::Cancel(ids) => verb(door, &ids, "cancel", &json!({})),
+            Self::Cancel(cancel) => cancel.run(door),
             Self::Pause { ids, note } => verb(door, &ids, "pause", &json!({"note": note})),
             Self::Resume(ids) => verb(door, &ids, "resume", &json!({})),
-            Self::RunNow(ids) => verb(door, &ids, "run-now", &json!({})),
+            Self::RunNow { ids, watch } if watch => watched::run_now(door, &ids.ids),
+            Self::RunNow { ids, .. } => verb(door, &ids, "run-now", &json!({})),
             Self::Backfill(backfill) => backfill.run(door),
             Self::Import(import) => import.run(door),
         }
@@ -223,6 +244,9 @@ impl Schedule {
             None => Body::Json(self.body()?),
         };
         let answer = door.open()?.call("POST", "/api/v1/events", body).map_err(|trouble| self.when.told(trouble))?;
+        if self.watch {
+            return watched::first_run(door, &answer);
+        }
         door.answer(&answer, |answer| match answer {
             Value::Array(all) => all_accepted(all, &lines),
             one => accepted(one),
@@ -233,7 +257,7 @@ impl Schedule {
     fn body(&self) -> Result<String, Failure> {
         let schedule = self.when.schedule(Utc::now())?.ok_or_else(|| {
             let refusal = Refusal::new("INP016", Blame::Input, "nobody said when the event is to run");
-            Failure::Input(refusal.remedy("add one of --at, --in, --every, --after-each, --cron, --rrule, --manual"))
+            Failure::Input(refusal.remedy("add one of --at, --in, --every, --after-each, --cron, --rrule, --follows, --manual"))
         })?;
         let mut event = Map::new();
         event.insert("event_type".to_owned(), json!(self.event_type));
@@ -300,6 +324,7 @@ impl Filter {
         labels(&self.label)?;
         let mut pairs =
             vec![("type", self.event_type.clone()), ("state", self.state.clone()), ("key", self.key.clone()), ("bot", self.bot.clone())];
+        pairs.extend([("resource", self.resource.clone()), ("follows", self.follows.clone())]);
         pairs.extend(self.label.iter().map(|l| ("label", Some(l.clone()))));
         door.pages(&List {
             path: "/api/v1/events",

@@ -4,6 +4,7 @@
 
 use crate::cli::Done;
 use crate::cli::connect::Door;
+use crate::cli::statistics::{Stats, ms};
 use crate::client::encode;
 use crate::output::table::{Column, card, instant, text};
 use clap::Subcommand;
@@ -20,6 +21,8 @@ pub enum EventType {
         #[arg(value_name = "TYPE")]
         event_type: String,
     },
+    /// Show how many runs there were, how long they took and how late they began
+    Stats(Stats),
     /// Forget who owns a type, so that another plugin may offer it
     Release {
         /// The type.
@@ -58,6 +61,7 @@ impl EventType {
                 let answer = door.open()?.get(&format!("/api/v1/event-types/{}", encode(&event_type)))?;
                 door.answer(&answer, drawn)
             }
+            Self::Stats(stats) => stats.run(door),
             Self::Release { event_type } => {
                 let answer = door.open()?.post(&format!("/api/v1/event-types/{}/release", encode(&event_type)), &json!({}))?;
                 door.answer(&answer, |a| match text(a, "owner").as_str() {
@@ -69,6 +73,16 @@ impl EventType {
     }
 }
 
+/// `1200 runs, 3 failed; took 12 ms (p99 80 ms), late 0.40 ms (p99 2.10 ms)`.
+fn of_late(stats: &Value) -> String {
+    if !stats.is_object() {
+        return "no runs".to_owned();
+    }
+    let said = format!("{} runs, {} failed", text(stats, "runs"), text(stats, "failed"));
+    let spread = |name: &str| format!("{} (p99 {})", ms(&stats[name]["p50"]), ms(&stats[name]["p99"]));
+    if stats["duration_ms"].is_object() { format!("{said}; took {}, late {}", spread("duration_ms"), spread("lateness_ms")) } else { said }
+}
+
 fn drawn(event_type: &Value) -> String {
     let schema = serde_json::to_string_pretty(&event_type["args_schema"]).unwrap_or_default();
     let facts = card(&[
@@ -77,6 +91,7 @@ fn drawn(event_type: &Value) -> String {
         ("served", served(event_type)),
         ("open events", text(event_type, "open_events")),
         ("retry", text(event_type, "retry")),
+        ("last 7 days", of_late(&event_type["statistics"])),
         ("first seen", instant(event_type, "first_seen_at")),
         ("schema digest", text(event_type, "schema_digest")),
     ]);

@@ -3,7 +3,7 @@
 //! Not the life cycle (the supervisor's). What must hold: unload says first what it will do.
 
 use crate::cli::connect::Door;
-use crate::cli::{Done, Failure, plugin_changes, plugin_check, plugin_sign};
+use crate::cli::{Done, Failure, plugin_changes, plugin_check, plugin_sign, plugin_state};
 use crate::client::{Client, encode};
 use crate::output::table::{Column, card, cut, draw, instant, text};
 use crate::output::{self, Format};
@@ -60,6 +60,8 @@ pub enum Plugin {
         #[arg(value_name = "LEVEL", value_parser = crate::plugin_settings::LEVELS)]
         level: String,
     },
+    /// Show what a plugin keeps over its reloads
+    State(plugin_state::State),
     /// Check a file as a host would, here and without one
     Check(plugin_check::Check),
     /// Sign a plugin's file: writes FILE.minisig beside it
@@ -153,6 +155,7 @@ impl Plugin {
             Self::History(history) => history.run(door),
             Self::Rollback(rollback) => rollback.run(door),
             Self::Place(place) => place.run(door),
+            Self::State(state) => state.run(door),
             Self::Check(check) => check.run(door),
             Self::Sign(sign) => sign.run(door),
             Self::Keygen(keygen) => keygen.run(door),
@@ -228,7 +231,7 @@ fn drawn(plugin: &Value) -> String {
         ("rustc", text(plugin, "rustc")),
         ("event types", text(plugin, "event_types")),
         ("actions", text(plugin, "actions")),
-        ("in flight", text(plugin, "in_flight")),
+        ("runs", crate::cli::status::under_way(plugin)),
         ("unresolved", text(plugin, "unresolved_events")),
         ("process", process(plugin)),
         ("crashes", crashes(plugin)),

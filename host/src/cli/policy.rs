@@ -13,7 +13,7 @@ const QUEUED: u32 = 100;
 /// What an event asks about its runs.
 #[derive(Debug, Default, Args)]
 pub struct Policy {
-    /// If the one before is still going: skip, queue_one, queue_all[:N], cancel_previous, allow [default: skip]
+    /// If the one before is still going: skip, queue_one, queue_all, queue_all:N, cancel_previous, allow [default: skip]
     #[arg(long, value_name = "POLICY")]
     pub overlap: Option<String>,
     /// Ask a run to stop that takes longer, such as 30s

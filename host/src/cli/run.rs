@@ -2,8 +2,9 @@
 //!
 //! Not event verbs. What must hold: the JSON of a run is the host's, untouched.
 
+use crate::cli::cancel::CancelRuns;
 use crate::cli::connect::{Door, List};
-use crate::cli::{Done, input, run_logs};
+use crate::cli::{Done, input, run_logs, run_watch, running, watch};
 use crate::client::encode;
 use crate::output::table::{Column, card, cut, instant, text};
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -23,9 +24,13 @@ pub enum Run {
     },
     /// Show what an attempt logged, also while it runs
     Logs(run_logs::Logs),
-    /// Ask a run that is under way to stop
-    Cancel {
-        /// The occurrence that runs.
+    /// Follow an occurrence until it is over: a progress bar, its log, its outcome
+    Watch(run_watch::Watch),
+    /// Ask runs that are under way to stop; what does not is ended with its process
+    Cancel(CancelRuns),
+    /// Let an occurrence have its next attempt at once; a dead letter is put back
+    Retry {
+        /// The occurrence that waits, or is dead.
         #[arg(value_name = "OCCURRENCE")]
         occurrence: String,
     },
@@ -43,9 +48,27 @@ pub struct Filter {
     /// With this outcome
     #[arg(long, value_parser = ["succeeded", "failed", "snoozed", "cancelled", "interrupted", "lost"])]
     pub outcome: Option<String>,
+    /// With this error code, such as timeout or panic
+    #[arg(long, value_name = "CODE")]
+    pub code: Option<String>,
+    /// Those under way instead, the longest first
+    #[arg(long, conflicts_with_all = ["outcome", "code", "since"])]
+    pub running: bool,
     /// Finished since then: RFC 3339, or a duration to go back
     #[arg(long, value_name = "T")]
     pub since: Option<String>,
+    /// By code of this plugin
+    #[arg(long, value_name = "NAME")]
+    pub plugin: Option<String>,
+    /// Of events of this bot, by its id
+    #[arg(long, value_name = "ID")]
+    pub bot: Option<String>,
+    /// Of events with this label; may be said again
+    #[arg(long, value_name = "K=V")]
+    pub label: Vec<String>,
+    /// Of events with this resource, by its id
+    #[arg(long, value_name = "ID")]
+    pub resource: Option<String>,
     /// At most this many [default: 200 in a table, else all]
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
@@ -64,6 +87,16 @@ pub const COLUMNS: &[Column] = &[
     Column { head: "ERROR / OUTPUT", cell: said },
 ];
 
+/// How a run under way goes on.
+#[must_use]
+pub fn manner(going: &Value) -> &'static str {
+    match (going["stuck"] == true, going["cancelling"] == true) {
+        (true, _) => "stuck",
+        (false, true) => "asked to stop",
+        (false, false) => "running",
+    }
+}
+
 fn between(run: &Value, from: &str, to: &str) -> String {
     let at = |name: &str| text(run, name).parse::<DateTime<Utc>>().ok();
     match (at(from), at(to)) {
@@ -72,7 +105,9 @@ fn between(run: &Value, from: &str, to: &str) -> String {
     }
 }
 
-fn served_by(run: &Value) -> String {
+/// Whose code.
+#[must_use]
+pub fn served_by(run: &Value) -> String {
     let plugin = text(run, "plugin");
     if plugin == "host" { plugin } else { format!("{plugin} #{}", text(run, "generation")) }
 }
@@ -95,9 +130,11 @@ impl Run {
                 door.answer(&answer, drawn)
             }
             Self::Logs(logs) => logs.run(door),
-            Self::Cancel { occurrence } => {
-                let answer = door.open()?.post(&format!("/api/v1/runs/{}/cancel", encode(&occurrence)), &json!({}))?;
-                door.answer(&answer, |_| format!("asked {occurrence} to stop"))
+            Self::Watch(watch) => watch.run(door),
+            Self::Cancel(cancel) => cancel.run(door),
+            Self::Retry { occurrence } => {
+                let answer = door.open()?.post(&format!("/api/v1/runs/{}/retry", encode(&occurrence)), &json!({}))?;
+                door.answer(&answer, |waiting| format!("attempt {} of {occurrence} is due now", text(waiting, "attempt")))
             }
         }
     }
@@ -105,13 +142,22 @@ impl Run {
 
 impl Filter {
     fn run(&self, door: &Door) -> Done {
+        if self.running {
+            return running::list(door, self.event.as_deref(), self.event_type.as_deref(), self.limit);
+        }
         let since = self.since.as_ref().map(|t| input::since(t, Utc::now())).transpose()?;
-        let pairs = [
+        crate::cli::event::labels(&self.label)?;
+        let mut pairs = vec![
             ("event", self.event.clone()),
             ("type", self.event_type.clone()),
             ("outcome", self.outcome.clone()),
+            ("code", self.code.clone()),
             ("since", since.map(|t| t.to_rfc3339_opts(SecondsFormat::Micros, true))),
+            ("plugin", self.plugin.clone()),
+            ("bot", self.bot.clone()),
+            ("resource", self.resource.clone()),
         ];
+        pairs.extend(self.label.iter().map(|l| ("label", Some(l.clone()))));
         door.pages(&List { path: "/api/v1/runs", pairs: &pairs, limit: self.limit, keep: |_| true, columns: COLUMNS, none: "no runs" })
     }
 }
@@ -122,13 +168,17 @@ fn drawn(answer: &Value) -> String {
     let mut parts: Vec<String> = runs.iter().map(attempt).collect();
     let going = &answer["in_flight"];
     if going.is_object() {
-        let asked = if going["cancelling"] == true { ", asked to stop" } else { "" };
+        let asked = match manner(going) {
+            "running" => String::new(),
+            "stuck" => format!(", stuck since {}: it does not stop, and its thread cannot be ended", instant(going, "stuck_since")),
+            other => format!(", {other}"),
+        };
         let who = format!("{} #{}", text(going, "plugin"), text(going, "generation"));
         parts.push(format!(
             "attempt {} under way since {}, by {who}{asked}{}",
             text(going, "attempt"),
             instant(going, "started_at"),
-            progress(going)
+            watch::progress(going).map_or_else(String::new, |said| format!(": {said}"))
         ));
     }
     let waiting = &answer["waiting"];
@@ -143,15 +193,8 @@ fn drawn(answer: &Value) -> String {
     parts.join("\n\n")
 }
 
-/// `: 3 of 10, copying`.
-fn progress(going: &Value) -> String {
-    let Some([done, total, note]) = going["progress"].as_array().map(Vec::as_slice) else { return String::new() };
-    let total = total.as_u64().map_or_else(String::new, |total| format!(" of {total}"));
-    let note = note.as_str().filter(|note| !note.is_empty()).map_or_else(String::new, |note| format!(", {note}"));
-    format!(": {done}{total}{note}")
-}
-
-fn attempt(run: &Value) -> String {
+/// One attempt as a card.
+pub fn attempt(run: &Value) -> String {
     let resources = run["resources"].as_array().map_or(&[][..], Vec::as_slice);
     let of_resource = |r: &Value| format!("{} {} {}", text(r, "id"), text(r, "outcome"), text(r, "error")).trim_end().to_owned();
     let output = if run["output"].is_null() { String::new() } else { serde_json::to_string_pretty(&run["output"]).unwrap_or_default() };
@@ -167,6 +210,7 @@ fn attempt(run: &Value) -> String {
         ("by", format!("{}, {}, on {}", served_by(run), text(run, "placement"), text(run, "host"))),
         ("digest", text(run, "digest")),
         ("error", text(run, "error")),
+        ("error code", text(run, "error_code")),
         ("resources", resources.iter().map(of_resource).collect::<Vec<_>>().join("\n")),
         ("output", output),
     ])

@@ -79,7 +79,8 @@ impl Logs {
 }
 
 /// `2026-11-25 10:22:29.123  WARN acme::jobs: bell{no=3}: it rings`.
-fn drawn(item: &Value) -> String {
+#[must_use]
+pub fn drawn(item: &Value) -> String {
     let at = text(item, "at").parse::<DateTime<Utc>>();
     let at = at.map_or_else(|_| instant(item, "at"), |at| at.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S%.3f").to_string());
     let (level, spans) = (text(item, "level").to_uppercase(), text(item, "spans"));

@@ -76,6 +76,8 @@ pub enum Kind {
     Once,
     /// FREQ=MONTHLY;BYDAY=-1FR
     Rrule,
+    /// ID[:success|failure|any], several with commas
+    Follows,
 }
 
 impl Kind {
@@ -86,6 +88,7 @@ impl Kind {
             Self::After => "after",
             Self::Once => "once",
             Self::Rrule => "rrule",
+            Self::Follows => "follows",
         }
     }
 }

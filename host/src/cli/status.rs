@@ -2,9 +2,10 @@
 //!
 //! Not metrics. What must hold: a host that runs as root says so here.
 
-use crate::cli::Done;
 use crate::cli::connect::{Door, List};
+use crate::cli::{Done, input};
 use crate::output::table::{Column, card, cut, instant, text};
+use chrono::{SecondsFormat, Utc};
 use clap::Args;
 use serde_json::Value;
 
@@ -37,12 +38,29 @@ fn drawn(status: &Value) -> String {
         ("plugins", format!("{} active of {}", text(status, "plugins.active"), text(status, "plugins.total"))),
         ("event types", format!("{} served of {}", text(status, "types.served"), text(status, "types.known"))),
         ("events", events),
-        ("runs", format!("{} recorded, {} under way", text(counts, "runs"), text(status, "in_flight"))),
+        ("runs", format!("{} recorded, {}", text(counts, "runs"), under_way(status))),
+        ("alerts", alerts(status)),
         ("clock", clock(status)),
         ("socket", text(status, "socket")),
         ("plugin dir", text(status, "plugins_dir")),
         ("store", text(status, "store")),
     ])
+}
+
+/// How many run, and how many of those do not stop.
+pub fn under_way(of: &Value) -> String {
+    let stuck = of["stuck"].as_u64().filter(|stuck| *stuck > 0).map_or_else(String::new, |stuck| format!(", {stuck} of them stuck"));
+    format!("{} under way{stuck}", text(of, "in_flight"))
+}
+
+/// Nothing if none is set.
+fn alerts(status: &Value) -> String {
+    let (set, raised) = (status["alerts"]["set"].as_u64().unwrap_or(0), text(status, "alerts.raised"));
+    match (set, raised.as_str()) {
+        (0, _) => String::new(),
+        (set, "") => format!("{set} set, none raised"),
+        (set, raised) => format!("{set} set; raised: {raised}"),
+    }
 }
 
 /// The zone data, and how often the wall clock was set: each time may have moved what waits.
@@ -64,7 +82,13 @@ pub struct Audit {
     /// At most this many [default: 200 in a table, else all]
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
-    /// Only what was done to this: a plugin's name, an event's id
+    /// Only what this one did: `cli:root`, `watcher`, `host`; `cli:` and `plugin:` are all of them
+    #[arg(long, value_name = "ACTOR")]
+    pub actor: Option<String>,
+    /// Since then: RFC 3339, or a duration to go back
+    #[arg(long, value_name = "T")]
+    pub since: Option<String>,
+    /// Only what was done to this: an event's id, `plugin:NAME`, a calendar's name
     #[arg(long, value_name = "SUBJECT")]
     pub subject: Option<String>,
     /// Only verbs that begin so: `plugin.`, `event.pause`
@@ -86,9 +110,11 @@ impl Audit {
     /// # Errors
     /// No host, or the host's refusal.
     pub fn run(self, door: &Door) -> Done {
+        let since = self.since.as_ref().map(|t| input::since(t, Utc::now())).transpose()?;
+        let since = since.map(|t| t.to_rfc3339_opts(SecondsFormat::Micros, true));
         door.pages(&List {
             path: "/api/v1/audit",
-            pairs: &[("subject", self.subject), ("verb", self.verb)],
+            pairs: &[("subject", self.subject), ("verb", self.verb), ("actor", self.actor), ("since", since)],
             limit: self.limit,
             keep: |_| true,
             columns: COLUMNS,

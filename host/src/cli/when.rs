@@ -8,7 +8,7 @@ use crate::client::Trouble;
 use chrono::{DateTime, Utc};
 use clap::Args;
 use serde_json::{Map, Value, json};
-use sexton_core::schedule::{duration, instant};
+use sexton_core::schedule::{duration, follows, instant};
 use sexton_core::{Blame, Refusal, Schedule};
 
 /// One of the kinds of schedule.
@@ -32,6 +32,9 @@ pub struct When {
     /// By a recurrence rule of RFC 5545, such as FREQ=MONTHLY;BYDAY=-1FR
     #[arg(long, value_name = "RULE", group = "when", help_heading = "When")]
     pub rrule: Option<String>,
+    /// When this event has come to an end: by its success, or as said; said again: when all of them have
+    #[arg(long, value_name = "ID[:success|failure|any]", group = "when", help_heading = "When")]
+    pub follows: Vec<String>,
     /// Only by `event run-now`
     #[arg(long, group = "when", help_heading = "When")]
     pub manual: bool,
@@ -96,6 +99,7 @@ impl When {
     /// # Errors
     /// `INP005`, `INP006` for a duration or time that is not understood; `INP016` for what does not go together.
     pub fn schedule(&self, now: DateTime<Utc>) -> Result<Option<Value>, Failure> {
+        let follows = self.follows.join(",");
         let said = [
             ("once", self.at.as_deref()),
             ("in", self.after_now.as_deref()),
@@ -103,6 +107,7 @@ impl When {
             ("after", self.after_each.as_deref()),
             ("cron", self.cron.as_deref()),
             ("rrule", self.rrule.as_deref()),
+            ("follows", (!follows.is_empty()).then_some(follows.as_str())),
             ("manual", self.manual.then_some("")),
         ];
         match said.into_iter().find_map(|(kind, text)| Some((kind, text?))) {
@@ -110,7 +115,7 @@ impl When {
             None if self.terms.written().is_empty() => Ok(None),
             None => Err(Failure::Input(
                 Refusal::new("INP016", Blame::Input, "the terms say nothing without a kind of schedule")
-                    .expected("one of --at --in --every --after-each --cron --rrule --manual beside them"),
+                    .expected("one of --at --in --every --after-each --cron --rrule --follows --manual beside them"),
             )),
         }
     }
@@ -136,7 +141,7 @@ impl When {
     }
 }
 
-const KINDS: [&str; 6] = ["once", "every", "after", "cron", "rrule", "manual"];
+const KINDS: [&str; 7] = ["once", "every", "after", "cron", "rrule", "follows", "manual"];
 const TERMS: [&str; 15] = [
     "tz",
     "anchor",
@@ -183,6 +188,7 @@ impl Terms {
         let mut schedule = self.written();
         let said = match kind {
             "manual" => json!(true),
+            "follows" => json!(follows::parse(text)?),
             "in" => serde_json::to_value(Schedule::once_in(text, now)?).expect("a schedule is JSON")["once"].take(),
             _ => json!(text),
         };
@@ -240,6 +246,10 @@ mod tests {
             (When { every: some("5m"), ..When::default() }, json!({"every": "5m"})),
             (When { after_each: some("5m"), ..When::default() }, json!({"after": "5m"})),
             (When { cron: some("0 2 * * *"), ..When::default() }, json!({"cron": "0 2 * * *", "tz": "UTC"})),
+            (
+                When { follows: vec!["05jp19e000800".to_owned(), "05jp19e000801:any".to_owned()], ..When::default() },
+                json!({"follows": [{"event": "05jp19e000800", "on": "success"}, {"event": "05jp19e000801", "on": "any"}]}),
+            ),
             (When { manual: true, ..When::default() }, json!({"manual": true})),
         ];
         for (when, schedule) in cases {
@@ -250,6 +260,7 @@ mod tests {
             (When { after_now: some("soon"), ..When::default() }, "INP005"),
             (When { at: some("tomorrow"), ..When::default() }, "INP006"),
             (When { rrule: some("FREQ=NEVER"), ..When::default() }, "INP023"),
+            (When { follows: vec!["05jp19e000800:often".to_owned()], ..When::default() }, "INP016"),
             (When { every: some("5m"), terms: Terms { start: some("zz"), ..Terms::default() }, ..When::default() }, "INP006"),
             (When { every: some("5m"), terms: Terms { jitter: some("zz"), ..Terms::default() }, ..When::default() }, "INP005"),
             (When { terms: Terms { tz: some("Europe/Paris"), ..Terms::default() }, ..When::default() }, "INP016"),

@@ -30,8 +30,7 @@ impl Scheduler {
         if self.claiming || boot < self.not_before {
             return;
         }
-        let Some(due) = self.unclaimed else { return };
-        let (until, limit) = match self.look_at(due) {
+        let (until, limit) = match self.next_claim() {
             Some((at, ahead)) if at <= now => {
                 if ahead {
                     (clock::later(now, HORIZON), CLAIMED)
@@ -41,7 +40,7 @@ impl Scheduler {
             }
             _ => return,
         };
-        self.unclaimed = None;
+        (self.unclaimed, self.opens) = (None, None);
         let snapshot = self.shared.registry.now();
         let types = {
             let rows = self.shared.table.rows();
@@ -77,6 +76,13 @@ impl Scheduler {
         self.queue.len() - self.left_out.iter().map(|of: &TypeId| self.queue.ready_of(*of)).sum::<usize>()
     }
 
+    /// When to claim next, and whether there is room for the whole horizon; what is under a limit is not claimed ahead.
+    fn next_claim(&self) -> Option<(DateTime<Utc>, bool)> {
+        let free = self.unclaimed.and_then(|due| self.look_at(due));
+        let limited = self.opens.and_then(|at| self.look_at(at).map(|(_, ahead)| (at, ahead)));
+        free.into_iter().chain(limited).min_by_key(|(at, _)| *at)
+    }
+
     /// When to claim what is due then, and whether there is room for the whole horizon. `None`: no room at all. What is due of types that
     /// are not left out is less than [`CLAIMED_URGENT`], so that only what waits for its instant can take all room.
     fn look_at(&self, due: DateTime<Utc>) -> Option<(DateTime<Utc>, bool)> {
@@ -94,10 +100,7 @@ impl Scheduler {
         }
         let boot = clock::boot_time();
         let at_boot = |at: Duration| clock::later(now, at.saturating_sub(boot));
-        let claim = match self.unclaimed {
-            Some(due) if !self.claiming => self.look_at(due).map(|(at, _)| at.max(at_boot(self.not_before))),
-            _ => None,
-        };
+        let claim = if self.claiming { None } else { self.next_claim().map(|(at, _)| at.max(at_boot(self.not_before))) };
         let recheck = (!self.claiming).then(|| at_boot(self.recheck_at).max(at_boot(self.not_before)));
         [self.queue.next_at(), claim, recheck].into_iter().flatten().min()
     }

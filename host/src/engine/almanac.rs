@@ -4,6 +4,7 @@
 //! answered; only events in zones whose rules changed are planned again, a page at a time, so that no run waits for it.
 
 use crate::clock;
+use crate::engine::alerts;
 use crate::engine::scheduler::Message;
 use crate::engine::shared::Shared;
 use crate::problem;
@@ -52,12 +53,13 @@ pub struct Backfill {
     pub stored: bool,
 }
 
-/// Looks at zone data every quarter of a minute, and when it is told to.
+/// Looks at zone data and at alerts every quarter of a minute, and when it is told to.
 pub fn run(shared: &Shared, pages: &Receiver<Page>) {
     loop {
         if let Err(error) = look(shared) {
             tracing::warn!(%error, "the zones could not be looked at; trying again soon");
         }
+        alerts::look(shared);
         match pages.recv_timeout(LOOK) {
             Ok(Page::Look) | Err(RecvTimeoutError::Timeout) => {}
             Ok(Page::End) | Err(RecvTimeoutError::Disconnected) => return,

@@ -4,28 +4,26 @@
 //! scheduled inside a run is stored with the run's success or not at all.
 
 use crate::clock;
-use crate::engine::observe::HostEvent;
 use crate::engine::scheduler::Message;
 use crate::engine::shared::Shared;
 use crate::engine::table::Phase;
-use crate::engine::{intake, limits};
+use crate::engine::told::HostEvent;
+use crate::engine::{chains, history, intake, limits, progress};
 use crate::problem;
 use crate::registry::Serving;
+use chrono::{DateTime, Utc};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use sexton_core::{Blame, EventId, NewEvent, Refusal};
 use sexton_loader::seam::Order;
 use sexton_plugin_api::wire::{CallRefusal, HostCall, ScheduleOrder};
-use sexton_store::rows::{Actor, Intention};
+use sexton_store::rows::{Actor, Intention, Spent, Stored};
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 /// Threads that answer: few, but more than one, so that their transactions share an fsync.
 pub const THREADS: usize = 4;
-/// Rows that one `prune` statement deletes, so that it never holds the writer for long.
-const PRUNED_AT_ONCE: usize = 1_000;
-
 /// The plugin whose code is the host's own.
 pub const HOST_PLUGIN: &str = "host";
 
@@ -88,24 +86,15 @@ fn answer(shared: &Shared, serving: &Serving, run: u64, request: HostCall) -> Re
         }
         HostCall::StatePut { key, value, expected } => {
             limits::at_most("the key (bytes)", limits::KEY_BYTES, key.len())?;
-            limits::at_most("the value (bytes of JSON)", limits::STATE_BYTES, value.to_string().len())?;
             let value = Some(&value).filter(|v| !v.is_null());
             let put = shared.store.state_put(&serving.plugin, &key, value, expected).map_err(|e| problem::from_store(&e))?;
             Ok(put.map_or_else(|present| json!({"conflict": present}), |version| json!({"version": version})))
         }
         HostCall::Progress { done, total, note } => {
-            progress(shared, run, done, total, note);
+            progress::note(shared, run, done, total, &note);
             Ok(Value::Null)
         }
         HostCall::Prune { older_than_s } => prune(shared, serving, older_than_s),
-    }
-}
-
-/// Notes how far a run has come; it needs no store and may be called from the thread that routes.
-pub fn progress(shared: &Shared, run: u64, done: u64, total: Option<u64>, mut note: String) {
-    note.truncate(note.floor_char_boundary(limits::DESCRIPTION_BYTES));
-    if let Some(running) = shared.table.rows().runs.get_mut(&run) {
-        running.progress = Some((done, total, note));
     }
 }
 
@@ -113,7 +102,8 @@ fn schedule(shared: &Shared, serving: &Serving, run: u64, orders: Vec<ScheduleOr
     let events = orders.into_iter().map(intake::from_order).collect::<Result<Vec<NewEvent>, Refusal>>()?;
     let (admitted, _judged_by) = intake::admit(shared, events, &[])?;
     let intentions: Vec<Intention> = admitted.into_iter().map(|a| a.intention).collect();
-    let ids: Vec<EventId> = intentions.iter().map(|i| i.id).collect();
+    let mut ids: Vec<EventId> = intentions.iter().map(|i| i.id).collect();
+    chains::check_staged(shared, run, &intentions)?;
     let by_action = {
         let mut rows = shared.table.rows();
         if let Some(running) = rows.runs.get_mut(&run) {
@@ -131,28 +121,35 @@ fn schedule(shared: &Shared, serving: &Serving, run: u64, orders: Vec<ScheduleOr
         acting
     };
     let by = by_action.unwrap_or_else(|| Actor(format!("plugin:{}", serving.plugin)));
-    store(shared, &intentions, &by)?;
+    ids = store(shared, &intentions, &by)?.iter().zip(ids).map(|(stored, id)| chains::stored_as(stored, id)).collect();
     if let Some(acting) = shared.table.rows().actions.get_mut(&run) {
         acting.ids.extend(&ids);
     }
     Ok(json!(ids))
 }
 
-/// Stores what was admitted, rings the scheduler and tells who listens.
-pub fn store(shared: &Shared, intentions: &[Intention], by: &Actor) -> Result<(), Refusal> {
-    shared.store.schedule(&shared.lease, intentions, by, clock::now()).map_err(|e| problem::from_store(&e))?;
-    if let Some(first) = intentions.iter().filter_map(|i| i.first).min() {
+/// Stores what was admitted, rings the scheduler and tells who listens. Answers what became of each.
+pub fn store(shared: &Shared, intentions: &[Intention], by: &Actor) -> Result<Vec<Stored>, Refusal> {
+    let stored = shared.store.schedule(&shared.lease, intentions, by, clock::now()).map_err(|e| problem::from_store(&e))?;
+    tell(shared, intentions, &stored);
+    Ok(stored)
+}
+
+/// Rings the scheduler and tells who listens.
+pub fn tell(shared: &Shared, intentions: &[Intention], stored: &[Stored]) {
+    let dues = intentions.iter().zip(stored).filter_map(|(intention, stored)| chains::due(intention, stored));
+    if let Some(first) = dues.min() {
         // Stored is stored, even if the scheduler has stopped: `health` says that.
         let _ = shared.door.send(Message::Due(first));
     }
-    for intention in intentions {
+    for (intention, _) in intentions.iter().zip(stored).filter(|(_, stored)| matches!(stored, Stored::New { .. })) {
         shared.observers.tell(|| HostEvent::Stored {
-            event: intention.id,
+            event_id: intention.id,
             event_type: intention.wish.event_type.clone(),
+            bot: intention.wish.bot.clone(),
             next_run_at: intention.first,
         });
     }
-    Ok(())
 }
 
 /// A call in a run that is not under way, or is not the asking generation's.
@@ -161,18 +158,17 @@ pub fn ended(run: u64) -> Refusal {
         .remedy("schedule before the job returns, and join the threads that it started")
 }
 
-fn prune(shared: &Shared, serving: &Serving, older_than_s: u64) -> Result<Value, Refusal> {
+fn prune(shared: &Shared, serving: &Serving, older_than_s: Option<u64>) -> Result<Value, Refusal> {
     if serving.plugin != HOST_PLUGIN {
         return Err(Refusal::new("INP011", Blame::Plugin, "only code built into the host may prune").found(serving.plugin.clone()));
     }
-    let age = chrono::Duration::from_std(Duration::from_secs(older_than_s)).ok();
-    let Some(before) = age.and_then(|age| clock::now().checked_sub_signed(age)) else { return Ok(json!(0)) };
-    let (mut rows, limit) = (0, i64::try_from(PRUNED_AT_ONCE).unwrap_or(i64::MAX));
-    loop {
-        let deleted = shared.store.prune(before, PRUNED_AT_ONCE).map_err(|e| problem::from_store(&e))?;
-        rows += deleted;
-        if deleted < limit || shared.is_stopping() {
-            return Ok(json!(rows));
+    let spent = match older_than_s {
+        None => Spent::ByRules,
+        Some(seconds) => {
+            let age = chrono::Duration::from_std(Duration::from_secs(seconds)).ok();
+            Spent::Before(age.and_then(|age| clock::now().checked_sub_signed(age)).unwrap_or(DateTime::<Utc>::MIN_UTC))
         }
-    }
+    };
+    let pruned = history::prune(shared, spent, false, &Actor("host".to_owned()))?;
+    Ok(json!({"runs": pruned.runs, "events": pruned.events}))
 }

@@ -7,11 +7,13 @@ use crate::clock;
 use crate::engine::almanac;
 use crate::engine::due::Claim;
 use crate::engine::late::{self, Presence};
+use crate::engine::overlap;
 use crate::engine::scheduler::Message;
 use crate::engine::shared::{Door, Shared};
 use chrono::{DateTime, TimeDelta, Utc};
 use sexton_core::{Occurrence, TypeId};
 use sexton_store::StoreError;
+use sexton_store::rows::NextClaim;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
@@ -32,6 +34,10 @@ pub enum Errand {
     },
     /// Give these back unstarted.
     GiveBack(Vec<Claim>),
+    /// These fell due while others of their events were going: have the store decide.
+    Overlap(Vec<Claim>),
+    /// These have started, and their policy lets the next one start beside them or in their place: store it.
+    Follow(Vec<Claim>),
     /// The clock was set by so much: what counts in elapsed time is moved with it.
     Stepped(TimeDelta),
     /// Nothing more.
@@ -43,8 +49,8 @@ pub enum Errand {
 pub struct Brought {
     /// Now this host's.
     pub claimed: Vec<Occurrence>,
-    /// When the next is due that was left there.
-    pub next_due: Option<DateTime<Utc>>,
+    /// When the next can be claimed that was left there.
+    pub next: NextClaim,
 }
 
 /// Runs errands until `End`.
@@ -62,6 +68,8 @@ pub fn run(shared: &Shared, errands: &Receiver<Errand>, door: &Door) {
                 let _ = door.send(Message::Brought(answer));
             }
             Ok(Errand::GiveBack(claims)) => owed.extend(claims),
+            Ok(Errand::Overlap(claims)) => owed.extend(overlap::resolve(shared, claims)),
+            Ok(Errand::Follow(claims)) => overlap::follow(shared, &claims),
             Ok(Errand::Stepped(step)) => {
                 give_back(shared, &mut owed);
                 almanac::stepped(shared, step);
@@ -93,16 +101,19 @@ fn claim(
     until: DateTime<Utc>,
     limit: usize,
 ) -> Result<Brought, StoreError> {
-    let claimed = match shared.store.next_due(types)? {
-        Some(due) if due <= until => shared.store.claim(&shared.lease, types, until, limit)?,
-        next_due => return Ok(Brought { claimed: Vec::new(), next_due }),
-    };
+    let now = clock::now();
+    let next = shared.limits.ask(|| shared.store.next_claim(types, now))?;
+    if next.ahead.is_none_or(|due| due > until) && next.on_time.is_none_or(|at| at > now) {
+        return Ok(Brought { claimed: Vec::new(), next });
+    }
+    let claimed = shared.store.claim_at(&shared.lease, types, now, until, limit)?;
     let judged = late::judge(shared, presence, claimed, clock::now());
     owed.extend(judged.give_back.iter().map(|o| (o.id, o.token)));
     let claimed = judged.go_on;
     // What was claimed must reach the scheduler whatever else fails: then it looks again soon.
-    let next_due = shared.store.next_due(types).unwrap_or_else(|_| Some(clock::now()));
-    Ok(Brought { claimed, next_due })
+    let next = shared.limits.ask(|| shared.store.next_claim(types, clock::now()));
+    let next = next.unwrap_or_else(|_| NextClaim { ahead: Some(clock::now()), ..NextClaim::default() });
+    Ok(Brought { claimed, next })
 }
 
 fn give_back(shared: &Shared, owed: &mut Vec<Claim>) {
@@ -110,7 +121,13 @@ fn give_back(shared: &Shared, owed: &mut Vec<Claim>) {
         return;
     }
     match shared.store.give_back(&shared.lease, owed) {
-        Ok(()) => owed.clear(),
+        Ok(()) => {
+            owed.clear();
+            if shared.limits.is_held_back() {
+                // What was given back may have freed a slot. Without a scheduler nobody waits for one.
+                let _ = shared.door.send(Message::Due(clock::now()));
+            }
+        }
         Err(error) => tracing::warn!(claims = owed.len(), %error, "claims could not be given back; trying again"),
     }
 }

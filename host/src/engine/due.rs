@@ -1,17 +1,17 @@
 //! The due queue: claimed occurrences, first those that wait for their instant, then those that are due and wait for room.
 //!
 //! Not a clock and not the store's due order. What must hold: an occurrence stands in it once, under its newest token; what is due keeps its
-//! order (priority, then instant) until it is started or given back.
+//! order (priority with ageing) until it is started or given back.
 
 use chrono::{DateTime, Utc};
+use sexton_core::decide::order::effective;
 use sexton_core::{EventId, Occurrence, OccurrenceId, TypeId};
-use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// An occurrence with its fencing number: what it takes to give it back.
 pub type Claim = (OccurrenceId, i64);
-/// The order of what is due: greater priority, earlier instant, lesser id.
-pub type ReadyKey = (Reverse<i32>, DateTime<Utc>, OccurrenceId);
+/// The order of what is due: by priority with ageing, then the lesser id.
+pub type ReadyKey = (DateTime<Utc>, OccurrenceId);
 
 /// Owned by the scheduler's thread.
 #[derive(Debug, Default)]
@@ -64,7 +64,7 @@ impl DueQueue {
                 break;
             }
             let occurrence = first.remove();
-            let key = (Reverse(occurrence.priority), occurrence.due_at, occurrence.id);
+            let key = (effective(occurrence.priority, occurrence.due_at), occurrence.id);
             let lane = self.ready.entry(occurrence.type_id).or_default();
             if lane.insert(key, occurrence).is_none() {
                 self.ready_len += 1;
@@ -182,6 +182,8 @@ mod tests {
             resources_done: vec![],
             token: 7,
             priority,
+            followed: false,
+            crowded: false,
             wish: Arc::new(wish),
         }
     }
@@ -191,16 +193,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_due_comes_by_priority_then_instant() {
+    fn what_is_due_comes_by_priority_with_ageing() {
         let mut queue = DueQueue::default();
-        for (event, due, priority) in [(1, 5, 0), (2, 3, 0), (3, 4, 9), (4, 60, 99)] {
+        for (event, due, priority) in [(1, 1_005, 0), (2, 1_003, 0), (3, 1_064, 1), (4, 1_066, 99), (5, 1_062, 1), (6, 1_000, -1)] {
             queue.push(occurrence(event, 1, due, priority));
         }
-        assert_eq!(queue.next_at(), Some(at(3)));
-        queue.ripen(at(10));
-        assert_eq!((queue.len(), queue.ready_len(), queue.next_at()), (4, 3, Some(at(60))));
+        assert_eq!(queue.next_at(), Some(at(1_000)));
+        queue.ripen(at(1_065));
+        assert_eq!((queue.len(), queue.ready_len(), queue.next_at()), (6, 5, Some(at(1_066))));
         let order: Vec<i64> = std::iter::from_fn(|| queue.pop(TypeId(1))).map(|o| o.id.event.0).collect();
-        assert_eq!(order, [3, 2, 1]);
+        assert_eq!(order, [5, 2, 3, 1, 6], "a level of priority is worth a minute");
         assert_eq!((queue.len(), queue.ready_len(), queue.ready_types()), (1, 0, vec![]));
     }
 

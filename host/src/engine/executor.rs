@@ -4,17 +4,20 @@
 //! what cannot be handed over keeps its place, or is given back if nobody serves it.
 
 use crate::clock;
+use crate::engine::claimer::Errand;
+use crate::engine::due::Claim;
 use crate::engine::late;
 use crate::engine::scheduler::Scheduler;
 use crate::engine::settler::{self, Ending};
 use crate::engine::table::{Phase, Running};
+use crate::engine::{overlap, overruns};
 use crate::registry::{Serving, Snapshot};
 use chrono::{DateTime, Utc};
 use sexton_core::{Occurrence, TypeId};
 use sexton_loader::flight::Slot;
 use sexton_loader::seam::Order;
 use sexton_plugin_api::wire::{Bot, Resource, RunOrder};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -37,7 +40,11 @@ impl Scheduler {
         self.shared.table.starved.store(true, Ordering::SeqCst);
         let snapshot = self.shared.registry.now();
         let (types, mut lanes) = self.lanes(&snapshot);
-        self.fill(&types, &mut lanes, now);
+        let crowd = self.fill(&types, &mut lanes, &snapshot, now);
+        if !crowd.is_empty() {
+            // Without a claimer the next start resolves them.
+            let _ = self.errands.send(Errand::Overlap(crowd));
+        }
         for lane in lanes.into_values() {
             self.hand_over(lane);
         }
@@ -65,6 +72,7 @@ impl Scheduler {
             });
         }
         drop(rows);
+        self.turns.forget(|generation| lanes.contains_key(&generation));
         for of in unserved {
             let claims = self.queue.take_ready(of);
             tracing::debug!(type_id = of.0, claims = claims.len(), "nobody serves the type: given back");
@@ -73,12 +81,16 @@ impl Scheduler {
         (types, lanes)
     }
 
-    /// Takes from the queue in its order, passing over generations without room, until no slot is free.
-    fn fill(&mut self, types: &[(TypeId, i64)], lanes: &mut HashMap<i64, Lane>, now: DateTime<Utc>) {
+    /// Takes from the queue, each type in its turn and of each in its order, passing over generations without room, until no slot is free.
+    /// Answers what is not to start now because something of its event is going.
+    fn fill(&mut self, types: &[(TypeId, i64)], lanes: &mut HashMap<i64, Lane>, snapshot: &Snapshot, now: DateTime<Utc>) -> Vec<Claim> {
+        let (mut crowd, mut starting) = (Vec::new(), HashSet::new());
         loop {
             let with_room = types.iter().filter(|(_, generation)| lanes.get(generation).is_some_and(|l| l.room > 0));
-            let first = with_room.filter_map(|(of, generation)| self.queue.head(*of).map(|key| (key, *of, *generation))).min();
-            let Some((_, of, generation)) = first else { return };
+            let place = |generation, of| self.turns.place(generation, of);
+            let heads =
+                with_room.filter_map(|(of, generation)| self.queue.head(*of).map(|key| (place(*generation, *of), key, *of, *generation)));
+            let Some((_, _, of, generation)) = heads.min() else { return crowd };
             let lane = lanes.get_mut(&generation).expect("a lane was made for each type that has room");
             let next = self.queue.peek(of).expect("a lane has room only for what has a head");
             if late::is_expired(next, now) {
@@ -88,11 +100,18 @@ impl Scheduler {
                 self.expect_due(Some(now));
                 continue;
             }
-            let Some(slot) = self.shared.flight.occupy(&slot_of(next, &lane.serving, now)) else { return };
+            if overlap::is_crowded(&self.shared, next, &starting) {
+                crowd.extend(self.queue.pop(of).map(|crowded| (crowded.id, crowded.token)));
+                continue;
+            }
+            let Some(slot) = self.shared.flight.occupy(&slot_of(next, &lane.serving, now)) else { return crowd };
             let occurrence = self.queue.pop(of).expect("what was looked at is still there: this thread owns the queue");
             let number = self.shared.run_number();
+            self.turns.started(generation, of, occurrence.priority);
             lane.room -= 1;
-            lane.orders.push(order_of(number, &occurrence, lane.serving.run_time.map(|limit| clock::later(now, limit))));
+            starting.insert(occurrence.id.event);
+            let bounds = overruns::bounds(&occurrence, snapshot, &lane.serving);
+            lane.orders.push(order_of(number, &occurrence, bounds.timeout.map(|(limit, _)| clock::later(now, limit))));
             lane.runs.push((
                 number,
                 Running {
@@ -105,6 +124,8 @@ impl Scheduler {
                     cancelling: false,
                     stopped: false,
                     overrun: false,
+                    bounds,
+                    stuck_since: None,
                     altered: false,
                     progress: None,
                     follow_ups: Vec::new(),
@@ -119,6 +140,8 @@ impl Scheduler {
             return;
         }
         let numbers: Vec<u64> = orders.iter().map(|o| o.run).collect();
+        let followed = runs.iter().map(|(_, run)| &run.occurrence).filter(|o| overlap::is_to_be_followed(o));
+        let followed: Vec<Claim> = followed.map(|o| (o.id, o.token)).collect();
         self.shared.run_logs.open(serving.generation, runs.iter().map(|(number, run)| (*number, &run.occurrence)));
         match self.shared.table.rows().hand_over(serving.generation, runs) {
             Err(runs) => {
@@ -129,7 +152,13 @@ impl Scheduler {
                 }
                 return;
             }
-            Ok(()) if serving.orders.send(Order::Run(orders)).is_ok() => return,
+            Ok(()) if serving.orders.send(Order::Run(orders)).is_ok() => {
+                if !followed.is_empty() {
+                    // Without a claimer the end of each gives its successor.
+                    let _ = self.errands.send(Errand::Follow(followed));
+                }
+                return;
+            }
             Ok(()) => {}
         }
         tracing::warn!(plugin = serving.plugin, generation = serving.generation, "the generation takes no orders any more");

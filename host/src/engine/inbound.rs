@@ -5,14 +5,16 @@
 
 use crate::clock;
 use crate::engine::calls::{self, Ask};
-use crate::engine::observe::HostEvent;
 use crate::engine::overruns::Watch;
+use crate::engine::progress;
 use crate::engine::scheduler::Message;
 use crate::engine::settler::{self, Ending};
 use crate::engine::shared::Shared;
 use crate::engine::table::{ActionEnd, Phase, Running};
+use crate::engine::told::HostEvent;
 use crate::registry::Serving;
 use chrono::{DateTime, Utc};
+use sexton_core::ErrorCode;
 use sexton_core::decide::Guilt;
 use sexton_loader::seam::{Death, DeathKind, Ended, Farewell, Order, Report, Stamped};
 use sexton_plugin_api::wire::{CallRefusal, HostCall, JobEnd};
@@ -54,16 +56,11 @@ fn started(shared: &Shared, run: u64, at: DateTime<Utc>) {
     let Some(running) = rows.runs.get_mut(&run).filter(|r| r.phase == Phase::Handed) else { return };
     running.phase = Phase::Entered;
     running.entered_at = Some(at);
-    if let Some(limit) = running.serving.run_time {
+    if let Some((limit, _)) = running.bounds.timeout {
         // Without a watch the run goes on: its end is settled all the same.
         let _ = shared.begun.send(Watch::Run(run, Instant::now() + limit));
     }
-    shared.observers.tell(|| HostEvent::Started {
-        occurrence: running.occurrence.id,
-        event_type: running.occurrence.wish.event_type.clone(),
-        generation: running.serving.generation,
-        at,
-    });
+    shared.observers.tell(|| HostEvent::Started { run: progress::of_run(running), started_at: at });
 }
 
 fn acted(shared: &Shared, generation: i64, number: u64, result: ActionEnd) {
@@ -122,7 +119,7 @@ fn gone(shared: &Shared, generation: i64, farewell: &Farewell) {
     }
     match &farewell.death {
         Some(death) => cut_short_by(shared, started, &Death { run, ..death.clone() }, alone),
-        None => cut_short(shared, started, "its generation ended before it did", Guilt::Suspect),
+        None => cut_short(shared, started, "its generation ended before it did", Guilt::Suspect, ErrorCode::Unloaded),
     }
     if !unstarted.is_empty() {
         // As with `Refused`.
@@ -135,6 +132,7 @@ fn gone(shared: &Shared, generation: i64, farewell: &Farewell) {
 fn cut_short_by(shared: &Shared, numbers: Vec<u64>, death: &Death, alone: bool) {
     let late = |number: &u64| death.kind == DeathKind::Deadline && shared.table.rows().runs.get(number).is_some_and(|r| r.overrun);
     let (culprits, others): (Vec<u64>, Vec<u64>) = numbers.into_iter().partition(|number| death.run == Some(*number) || late(number));
+    let blamed = death.kind.blames_the_plugin();
     if death.kind == DeathKind::Deadline {
         let mut rows = shared.table.rows();
         for number in &culprits {
@@ -146,23 +144,39 @@ fn cut_short_by(shared: &Shared, numbers: Vec<u64>, death: &Death, alone: bool) 
         }
         drop(rows);
     } else {
-        let guilt = if death.kind.blames_the_plugin() { Guilt::Culprit } else { Guilt::Innocent };
-        cut_short(shared, culprits, &death.cause, guilt);
+        cut_short(shared, culprits, &death.cause, if blamed { Guilt::Culprit } else { Guilt::Innocent }, word_of(death.kind));
     }
-    let guilt = match death.kind.blames_the_plugin() && death.run.is_none() {
-        true if alone => Guilt::Culprit,
-        true => Guilt::Suspect,
-        false => Guilt::Innocent,
+    let (guilt, code) = match death.run {
+        Some(_) => (Guilt::Innocent, ErrorCode::Neighbour),
+        None if blamed && alone => (Guilt::Culprit, word_of(death.kind)),
+        None if blamed => (Guilt::Suspect, word_of(death.kind)),
+        None => (Guilt::Innocent, word_of(death.kind)),
     };
-    cut_short(shared, others, &format!("its process ended: {}", death.cause), guilt);
+    cut_short(shared, others, &format!("its process ended: {}", death.cause), guilt, code);
 }
 
-/// Ends runs as interrupted.
-pub fn cut_short(shared: &Shared, numbers: Vec<u64>, why: &str, guilt: Guilt) {
+/// The word for how a process ended, on the runs that it took along.
+fn word_of(kind: DeathKind) -> ErrorCode {
+    match kind {
+        DeathKind::Signal => ErrorCode::Signal,
+        DeathKind::StackOverflow => ErrorCode::StackOverflow,
+        DeathKind::Exit => ErrorCode::Exit,
+        DeathKind::MemoryLimit => ErrorCode::MemoryLimit,
+        DeathKind::CpuLimit => ErrorCode::CpuLimit,
+        DeathKind::Protocol => ErrorCode::Protocol,
+        // A step of its life took too long, no run.
+        DeathKind::Deadline | DeathKind::Killed => ErrorCode::Killed,
+        DeathKind::HostEnds => ErrorCode::HostStopped,
+        DeathKind::NotStarted => ErrorCode::Unloaded,
+    }
+}
+
+/// Ends runs as interrupted; one that somebody had cancelled has got what it was to get.
+pub fn cut_short(shared: &Shared, numbers: Vec<u64>, why: &str, guilt: Guilt, code: ErrorCode) {
     let mut rows = shared.table.rows();
     for number in numbers {
         if let Some(run) = rows.end(number) {
-            let end = settler::cut_short(run, why, guilt, clock::now());
+            let end = settler::cut_short(run, why, guilt, code, clock::now());
             // As with `Done`.
             let _ = shared.endings.send(Ending::Run(number, Box::new(end)));
         }
@@ -196,7 +210,7 @@ fn asked(shared: &Shared, generation: i64, call: u64, run: u64, request: HostCal
         return;
     }
     if let HostCall::Progress { done, total, note } = request {
-        calls::progress(shared, run, done, total, note);
+        progress::note(shared, run, done, total, &note);
         // A generation that is gone waits for no answer.
         let _ = serving.orders.send(Order::Answer { call, answer: Ok(serde_json::Value::Null) });
         return;

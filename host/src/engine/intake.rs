@@ -11,7 +11,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 use sexton_core::calendar::Calendars;
 use sexton_core::schedule::{Rule, ScheduleText};
-use sexton_core::{Blame, EventId, NewEvent, Refusal, Schedule};
+use sexton_core::{Blame, Conflict, EventId, NewEvent, Refusal, Schedule};
 use sexton_plugin_api::wire::{ScheduleOrder, StandingEvent};
 use sexton_store::rows::Intention;
 use sexton_store::store::StandingOffer;
@@ -78,6 +78,10 @@ fn each_key_once(admitted: &[Admitted], places: Places<'_>) -> Result<(), Refusa
     let mut seen = HashMap::new();
     for (i, wish) in admitted.iter().map(|a| &a.intention.wish).enumerate() {
         let Some(key) = &wish.key else { continue };
+        // One that keeps or replaces says itself what then.
+        if wish.policy.unique.as_ref().is_some_and(|unique| unique.conflict != Conflict::Reject) {
+            continue;
+        }
         if let Some(first) = seen.insert((&wish.event_type, key), i) {
             let said = format!("the key `{key}` of `{}` stands here a second time; {} has it too", wish.event_type, places.name(first));
             let refusal = Refusal::new("INP008", Blame::Input, said).expected("a key of its own for each event of a type");
@@ -121,6 +125,7 @@ pub fn admit_standing(shared: &Shared, event: &StandingEvent, validator: &jsonsc
         resources: Vec::new(),
         labels: std::collections::BTreeMap::new(),
         priority: 0,
+        policy: None,
     };
     let named = |mut refusal: Refusal| {
         refusal.message = format!("standing event `{}` of `{}`: {}", event.key, event.event_type, refusal.message);
@@ -153,7 +158,14 @@ pub fn from_order(order: ScheduleOrder) -> Result<NewEvent, Refusal> {
         labels: order.labels,
         priority: order.priority,
         retry: None,
-        policy: sexton_core::RunPolicy::default(),
+        policy: order.policy.map_or_else(|| Ok(sexton_core::RunPolicy::default()), read_policy)?,
+    })
+}
+
+fn read_policy(policy: Value) -> Result<sexton_core::RunPolicy, Refusal> {
+    serde_json::from_value(policy).map_err(|e| {
+        let refusal = Refusal::new("INP011", Blame::Input, format!("the policy cannot be read: {e}"));
+        refusal.expected(r#"JSON such as {"overlap": "allow", "unique": {"by": ["type"], "conflict": "keep"}}"#)
     })
 }
 

@@ -6,7 +6,7 @@
 use crate::engine::shared::Shared;
 use crate::registry::Snapshot;
 use chrono::{DateTime, Utc};
-use sexton_core::decide::late::{Found, GRACE, Late, when_found};
+use sexton_core::decide::late::{Found, GRACE, Late, when_found, when_found_followed, when_found_queued};
 use sexton_core::decide::{Absence, SkipReason};
 use sexton_core::{Cause, Occurrence, Refusal, TypeId};
 use sexton_store::rows::{Actor, Misfired};
@@ -52,16 +52,14 @@ pub struct Judged {
 
 /// Whether it may be late at all: given by the schedule, not started before, and due some time ago, or able to expire.
 fn is_suspect(occurrence: &Occurrence, now: DateTime<Utc>) -> bool {
-    let is_fresh = occurrence.cause == Cause::Schedule && occurrence.attempt == 1 && occurrence.interruptions == 0;
-    is_fresh && (now - occurrence.due_at > GRACE || is_expired(occurrence, now))
+    occurrence.is_fresh() && (now - occurrence.due_at > GRACE || is_expired(occurrence, now))
 }
 
 /// Whether it may not start any more.
 #[must_use]
 pub fn is_expired(occurrence: &Occurrence, now: DateTime<Utc>) -> bool {
     let expires = occurrence.wish.schedule.terms.expires.and_then(|expires| chrono::TimeDelta::from_std(expires).ok());
-    let is_fresh = occurrence.cause == Cause::Schedule && occurrence.attempt == 1 && occurrence.interruptions == 0;
-    is_fresh && expires.is_some_and(|expires| now - occurrence.scheduled_for > expires)
+    occurrence.is_fresh() && expires.is_some_and(|expires| now - occurrence.scheduled_for > expires)
 }
 
 /// Judges what was claimed.
@@ -108,6 +106,11 @@ fn decide(shared: &Shared, presence: &Presence, occurrence: &Occurrence, now: Da
     let (schedule, calendars) = (&occurrence.wish.schedule, shared.calendars());
     let plan = schedule.plan(&calendars)?;
     let found = Found { scheduled_for: occurrence.scheduled_for, due_at: occurrence.due_at, counted_to: occurrence.counted_to };
+    if occurrence.followed {
+        return Ok(when_found_followed(schedule, &found, &presence.absence(occurrence.type_id), now));
+    }
+    // One that had waited behind another is late from when it was let go.
+    let when_found = if occurrence.cause == Cause::Queued { when_found_queued } else { when_found };
     when_found(schedule, &plan, &found, &presence.absence(occurrence.type_id), now)
 }
 

@@ -3,7 +3,7 @@
 //! Not configuration: these are safe for every machine. What must hold: a limit that is exceeded is named in the refusal (`INP015`).
 
 use sexton_core::policy::QUEUED_MOST;
-use sexton_core::{Blame, NewEvent, Overlap, Refusal, RetryPolicy, RunPolicy};
+use sexton_core::{Blame, NewEvent, Overlap, Refusal, RetryPolicy, RunPolicy, Unique, UniqueBy};
 use std::collections::HashSet;
 use std::time::Duration;
 
@@ -29,14 +29,14 @@ pub const KEY_BYTES: usize = 256;
 pub const DESCRIPTION_BYTES: usize = 4096;
 /// Attempts that a retry policy may ask for.
 pub const ATTEMPTS: u32 = 1_000;
-/// Bytes of a plugin's state value, and of its key.
-pub const STATE_BYTES: usize = 256 * 1024;
 /// Bytes of a job's output that are kept.
 pub const OUTPUT_BYTES: usize = 1024 * 1024;
 /// Lines of a run's log that are kept from its beginning, and from its end.
 pub const LOG_LINES: (usize, usize) = (100, 400);
 /// Bytes of a run's log that are kept from its beginning, and from its end.
 pub const LOG_BYTES: (usize, usize) = (32 * 1024, 96 * 1024);
+/// Bytes of a progress note that are kept.
+pub const NOTE_BYTES: usize = 512;
 /// Bytes of an error's text that are kept.
 pub const ERROR_BYTES: usize = 16 * 1024;
 
@@ -52,6 +52,8 @@ pub const CLAIMED_AT_ONCE: usize = 1_024;
 pub const HELD: usize = 4 * CLAIMED;
 /// Settled in one transaction, at most.
 pub const SETTLED_AT_ONCE: usize = 1_000;
+/// Dead letters put back or removed in one transaction, at most.
+pub const TREATED_AT_ONCE: usize = 1_000;
 /// An action that has not answered by then is asked to stop.
 pub const ACTION_WAIT: Duration = Duration::from_secs(600);
 
@@ -104,6 +106,7 @@ pub fn check(event: &NewEvent) -> Result<(), Refusal> {
         check_retry(retry)?;
     }
     check_policy(&event.policy)?;
+    check_scope(event.policy.unique.as_ref(), event.key.as_deref())?;
     check_resources(event)
 }
 
@@ -134,6 +137,15 @@ pub fn check_policy(policy: &RunPolicy) -> Result<(), Refusal> {
         return Err(nothing("what `unique` goes `by`, or the states in `while`,").remedy("leave them out for the defaults"));
     }
     at_most("the `limit_key` (bytes)", KEY_BYTES, policy.limit_key.as_ref().map_or(0, String::len))
+}
+
+/// Uniqueness by key needs a key: without one all such events would be the same.
+pub fn check_scope(unique: Option<&Unique>, key: Option<&str>) -> Result<(), Refusal> {
+    if key.is_none() && unique.is_some_and(|unique| unique.by.contains(&UniqueBy::Key)) {
+        return Err(Refusal::new("INP016", Blame::Input, "`unique` goes by `key`, and the event has no key")
+            .remedy("give it a key, or leave `key` out of `by`"));
+    }
+    Ok(())
 }
 
 /// Labels, of an event or of an edit.

@@ -1,21 +1,22 @@
-//! Runs that take longer than their plugin's limit, and actions for which nobody waits any longer: asked to stop, and if they do not listen,
-//! ended with their process.
+//! Runs that take longer than they may, runs that somebody cancelled, and actions for which nobody waits any longer: asked to stop, and if they
+//! do not listen, ended with their process.
 //!
 //! Not a scheduler: it knows only what has begun. What must hold: a run is asked before its process is killed; where there is no process of its own
-//! to kill, it is named and left, since a thread cannot be ended; what has ended long ago takes no room.
+//! to kill, it is shown as stuck and left, since a thread cannot be ended; what has ended long ago takes no room.
 
+use crate::clock;
 use crate::engine::shared::Shared;
-use crate::engine::table::{Phase, Rows};
-use crate::registry::{Placement, Serving};
-use sexton_core::OccurrenceId;
+use crate::engine::table::{Phase, Rows, Running};
+use crate::registry::{Placement, Serving, Snapshot};
+pub use sexton_core::decide::time_limit::GRACE;
+use sexton_core::decide::time_limit::{self, Bounds, Limiter};
+use sexton_core::{Occurrence, TimeLimit};
 use sexton_loader::seam::{DeathKind, Killing, Order};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-/// How long a run or an action that was asked to stop may take.
-pub const GRACE: Duration = Duration::from_secs(2);
 /// So many entries are kept without asking whether what they are of still goes on.
 const UNASKED: usize = 1_024;
 
@@ -24,6 +25,8 @@ const UNASKED: usize = 1_024;
 pub enum Watch {
     /// This run has begun, and may take until then.
     Run(u64, Instant),
+    /// This run was cancelled, and may take until then to stop.
+    Cancelled(u64, Instant),
     /// This action was asked to stop, and may take until then.
     Left(u64, Instant),
     /// Nothing more.
@@ -75,8 +78,8 @@ pub fn run(shared: &Shared, begun: &Receiver<Watch>) {
     loop {
         let now = Instant::now();
         while let Some((at, number, step)) = agenda.take_due(now) {
-            if act(shared, number, step) && step == Step::Ask {
-                agenda.note(at + GRACE, number, Step::Kill);
+            if let Some(grace) = act(shared, number, step) {
+                agenda.note(at + grace, number, Step::Kill);
             }
         }
         let wait = agenda.next().map(|at| at.saturating_duration_since(Instant::now()));
@@ -86,7 +89,7 @@ pub fn run(shared: &Shared, begun: &Receiver<Watch>) {
         };
         match next {
             Ok(Watch::Run(number, until)) => agenda.note(until, number, Step::Ask),
-            Ok(Watch::Left(number, until)) => agenda.note(until, number, Step::Kill),
+            Ok(Watch::Cancelled(number, until) | Watch::Left(number, until)) => agenda.note(until, number, Step::Kill),
             Err(RecvTimeoutError::Timeout) => {}
             Ok(Watch::End) | Err(RecvTimeoutError::Disconnected) => return,
         }
@@ -98,42 +101,66 @@ pub fn run(shared: &Shared, begun: &Receiver<Watch>) {
 }
 
 fn goes_on(rows: &Rows, number: u64) -> bool {
-    rows.runs.get(&number).is_some_and(|run| run.phase == Phase::Entered) || rows.left.contains_key(&number)
+    rows.runs.get(&number).is_some_and(|run| run.phase != Phase::Ended) || rows.left.contains_key(&number)
 }
 
-/// Takes one step; false if what it is of has ended.
-fn act(shared: &Shared, number: u64, step: Step) -> bool {
+/// Takes one step; answers how long it may still take, if it was asked now.
+fn act(shared: &Shared, number: u64, step: Step) -> Option<Duration> {
     let mut rows = shared.table.rows();
     if let Some(left) = rows.left.get(&number) {
-        kill(&left.serving, number, &action_goes_on(&left.uid, left.waited));
-        return true;
+        kill(&left.serving, number, DeathKind::Deadline, &action_goes_on(&left.uid, left.waited));
+        return None;
     }
-    let Some(run) = rows.runs.get_mut(&number).filter(|r| r.phase == Phase::Entered) else { return false };
-    let Some(limit) = run.serving.run_time else { return false };
+    let run = rows.runs.get_mut(&number).filter(|r| r.phase == Phase::Entered)?;
     match step {
         Step::Ask => {
             run.overrun = true;
             // A generation that is gone says so itself.
             let _gone = run.serving.orders.send(Order::Cancel { run: number });
+            Some(run.bounds.timeout_grace)
         }
-        Step::Kill => kill(&run.serving, number, &took_too_long(run.occurrence.id, limit)),
+        Step::Kill => {
+            let (kind, why) = why_it_is_ended(run);
+            let was_stuck = run.stuck_since.is_some();
+            if run.serving.placement == Placement::InProcess {
+                run.stuck_since.get_or_insert_with(clock::now);
+            }
+            if !was_stuck {
+                kill(&run.serving, number, kind, &why);
+            }
+            None
+        }
     }
-    true
+}
+
+/// What somebody cancelled says nothing against the plugin; what takes too long does.
+fn why_it_is_ended(run: &Running) -> (DeathKind, String) {
+    let occurrence = run.occurrence.id;
+    if run.is_cancelled() {
+        let grace = humantime::format_duration(run.bounds.cancel_grace);
+        return (DeathKind::Killed, format!("run {occurrence} was cancelled and did not stop within {grace}"));
+    }
+    let limit = run.bounds.timeout.map_or(Duration::ZERO, |(limit, _)| limit);
+    let limit = humantime::format_duration(limit);
+    (DeathKind::Deadline, format!("deadline: run {occurrence} took longer than {limit} and did not stop when asked"))
 }
 
 /// Ends a process because of what does not stop in it. Threads of the host cannot be ended: that is said.
-fn kill(serving: &Serving, number: u64, why: &str) {
+fn kill(serving: &Serving, number: u64, kind: DeathKind, why: &str) {
     if serving.placement == Placement::InProcess {
         let (plugin, generation) = (&serving.plugin, serving.generation);
         tracing::error!(plugin, generation, run = number, "{why}; its thread holds its place until it ends or the host is restarted");
         return;
     }
     // As above.
-    let _gone = serving.orders.send(Order::Kill(Killing { kind: DeathKind::Deadline, why: why.to_owned(), run: Some(number) }));
+    let _gone = serving.orders.send(Order::Kill(Killing { kind, why: why.to_owned(), run: Some(number) }));
 }
 
-fn took_too_long(occurrence: OccurrenceId, limit: Duration) -> String {
-    format!("deadline: run {occurrence} took longer than {} and did not stop when asked", humantime::format_duration(limit))
+/// How long a run may take: what its event, its type and the plugin's settings say.
+#[must_use]
+pub fn bounds(occurrence: &Occurrence, snapshot: &Snapshot, serving: &Serving) -> Bounds {
+    let of_type = snapshot.by_id.get(&occurrence.type_id).map_or_else(TimeLimit::default, |known| known.time_limit);
+    time_limit::bounds(occurrence.wish.policy.time_limit(), of_type, serving.run_time)
 }
 
 fn action_goes_on(uid: &str, waited: Duration) -> String {
@@ -142,8 +169,8 @@ fn action_goes_on(uid: &str, waited: Duration) -> String {
 
 /// Why a run that stopped when asked has failed.
 #[must_use]
-pub fn stopped_in_time(limit: Duration) -> String {
-    format!("deadline: it took longer than {} (`run_time` in the plugin's `[limits]`) and was stopped", humantime::format_duration(limit))
+pub fn stopped_in_time((limit, whose): (Duration, Limiter)) -> String {
+    format!("deadline: it took longer than {} ({}) and was stopped", humantime::format_duration(limit), whose.place())
 }
 
 #[cfg(test)]

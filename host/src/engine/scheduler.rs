@@ -9,6 +9,7 @@ use crate::engine::almanac::ClockWatch;
 use crate::engine::claimer::{Brought, Errand};
 use crate::engine::due::{Claim, DueQueue};
 use crate::engine::shared::Shared;
+use crate::engine::turns::Turns;
 use crate::engine::wake::Wake;
 use chrono::{DateTime, TimeDelta, Utc};
 use sexton_core::{EventId, OccurrenceId, TypeId};
@@ -28,6 +29,8 @@ pub enum Message {
     Due(DateTime<Utc>),
     /// Other types are served, or by others.
     RegistryChanged,
+    /// Give back what has not started: another limit holds for it now.
+    Recall,
     /// What a claim brought.
     Brought(Result<Brought, StoreError>),
     /// These runs were refused by a draining generation, or lost with one that is gone: they never started.
@@ -75,6 +78,10 @@ pub struct Scheduler {
     suspects: HashSet<EventId>,
     /// The earliest instant at which something unclaimed is known, or suspected, to be due.
     pub(super) unclaimed: Option<DateTime<Utc>>,
+    /// When something that is under a limit can be claimed: then, and not before.
+    pub(super) opens: Option<DateTime<Utc>>,
+    /// Who is next to start.
+    pub(super) turns: Turns,
     pub(super) claiming: bool,
     /// Types that the last look left out of its claim because enough of them is due and waits for room.
     pub(super) left_out: HashSet<TypeId>,
@@ -98,6 +105,8 @@ impl Scheduler {
             frozen: HashMap::new(),
             suspects: HashSet::new(),
             unclaimed: Some(clock::now()),
+            opens: None,
+            turns: Turns::default(),
             claiming: false,
             left_out: HashSet::new(),
             backoff: BACKOFF.0,
@@ -154,6 +163,11 @@ impl Scheduler {
         match message {
             Message::Due(at) => self.expect_due(Some(at)),
             Message::RegistryChanged => self.expect_due(Some(clock::now())),
+            Message::Recall => {
+                let claims = self.queue.take_all();
+                self.give_back(claims);
+                self.expect_due(Some(clock::now()));
+            }
             Message::Brought(answer) => self.receive(answer),
             Message::Unstarted(runs) => self.take_back(runs),
             Message::Freeze { event, reply } => {
@@ -207,7 +221,8 @@ impl Scheduler {
                     tracing::info!("claims succeed again");
                 }
                 self.backoff = BACKOFF.0;
-                self.expect_due(brought.next_due);
+                self.expect_due(brought.next.ahead);
+                self.opens = brought.next.on_time;
                 let stopping = self.stop.is_some();
                 let unwanted = |event: &EventId| stopping || self.frozen.contains_key(event) || suspects.contains(event);
                 let (back, keep): (Vec<_>, Vec<_>) = brought.claimed.into_iter().partition(|o| unwanted(&o.id.event));

@@ -5,16 +5,17 @@
 
 use crate::clock;
 use crate::engine::limits::{ERROR_BYTES, OUTPUT_BYTES, SETTLED_AT_ONCE};
-use crate::engine::observe::HostEvent;
-use crate::engine::overruns;
 use crate::engine::scheduler::Message;
 use crate::engine::shared::Shared;
 use crate::engine::table::Running;
+use crate::engine::told::{ERROR_TOLD, HostEvent, OfRun};
+use crate::engine::{overruns, progress};
 use crate::problem;
 use chrono::{DateTime, Utc};
 use sexton_core::decide::{End, Guilt};
-use sexton_core::{Outcome, ResourceEnd};
+use sexton_core::{ErrorCode, Outcome, ResourceEnd};
 use sexton_loader::seam::Ended;
+use sexton_loader::shown;
 use sexton_plugin_api::wire::{EntryFailure, JobEnd, ResourceReply};
 use sexton_store::rows::{RunEnd, Settled};
 use sexton_store::{ErrorKind, StoreError};
@@ -89,6 +90,7 @@ fn settle_alone(shared: &Shared, number: u64, mut end: RunEnd) {
                 end.follow_ups.clear();
                 end.end = End::Failed { permanent: false };
                 end.error = Some(clip(format!("what it scheduled was refused: {refusal}")));
+                end.code = Some(ErrorCode::FollowUps);
             }
             Some(Err(error)) => {
                 // Its slot stays filled: the next start of the host resolves it as interrupted.
@@ -132,17 +134,22 @@ fn insist(shared: &Shared, ends: &[RunEnd]) -> Option<Result<Vec<Settled>, Store
 }
 
 fn conclude(shared: &Shared, numbers: &[u64], ends: &[RunEnd], settled: &[Settled]) {
-    let slots: Vec<usize> = {
+    let heard = shared.observers.is_heard();
+    let (slots, told): (Vec<usize>, Vec<Option<OfRun>>) = {
         let rows = shared.table.rows();
-        numbers.iter().filter_map(|n| rows.runs.get(n).map(|r| r.slot)).collect()
+        let running = |number| rows.runs.get(number);
+        let told = if heard { numbers.iter().map(|n| running(n).map(progress::of_run)).collect() } else { Vec::new() };
+        (numbers.iter().filter_map(|n| running(n).map(|r| r.slot)).collect(), told)
     };
     slots.into_iter().for_each(|slot| shared.flight.free(slot));
-    shared.table.settled(numbers.iter().copied());
+    shared.table.settled(numbers.iter().copied().zip(settled.iter().map(|s| s.crowds)));
     // After it is durable: whoever looks finds it here or in the store.
     shared.run_logs.forget(numbers.iter().copied());
     // Follow-ups have instants of their own, which `next_due` does not name.
     let follow_ups = ends.iter().flat_map(|e| &e.follow_ups).filter_map(|i| i.first);
-    match settled.iter().filter_map(|s| s.next_due).chain(follow_ups).min() {
+    // A slot may have come free with them.
+    let slot_wanted = shared.limits.is_held_back().then(clock::now);
+    match settled.iter().filter_map(|s| s.next_due).chain(follow_ups).chain(slot_wanted).min() {
         // Only a host without a scheduler does not listen, and that is said elsewhere.
         Some(due) => drop(shared.door.send(Message::Due(due))),
         None if shared.table.is_starved() => shared.door.bell.ring(),
@@ -153,29 +160,39 @@ fn conclude(shared: &Shared, numbers: &[u64], ends: &[RunEnd], settled: &[Settle
             tracing::warn!(occurrence = %end.occurrence, attempt = end.attempt, plugin = end.plugin, "a run ended under a stale claim: recorded as lost");
         }
         tracing::debug!(occurrence = %end.occurrence, attempt = end.attempt, outcome = ?settled.outcome, plugin = end.plugin, generation = end.generation, "run settled");
-        shared.observers.tell(|| HostEvent::Ended {
-            occurrence: end.occurrence,
-            attempt: end.attempt,
-            outcome: settled.outcome,
-            plugin: end.plugin.clone(),
-            generation: end.generation,
-            at: end.finished_at,
-        });
+    }
+    for ((run, end), settled) in told.into_iter().zip(ends).zip(settled) {
+        if let Some(run) = run {
+            shared.observers.tell(|| ended(run, end, settled));
+        }
+    }
+}
+
+fn ended(run: OfRun, end: &RunEnd, settled: &Settled) -> HostEvent {
+    HostEvent::Ended {
+        run,
+        outcome: settled.outcome,
+        error: end.error.as_deref().map(|error| shown::cut(error, ERROR_TOLD)),
+        started_at: end.started_at,
+        finished_at: end.finished_at,
+        next_run_at: settled.next_due,
     }
 }
 
 /// What is to be settled of a run that said how it ended. Follow-ups go with success only.
 pub fn run_end(run: &mut Running, ended: Ended) -> RunEnd {
     let Ended { reply, started_at, finished_at } = ended;
-    let (mut end, mut error) = read_end(reply.end, finished_at);
+    let (mut end, mut error, mut code) = read_end(reply.end, finished_at);
     if run.stopped && end == End::Cancelled {
         // It ended because the host does, not because somebody wants its work undone: it is to run again.
         end = End::Interrupted { guilt: Guilt::Innocent };
         error = Some("the host stopped before it ended".to_owned());
+        code = Some(ErrorCode::HostStopped);
     }
-    if let Some(limit) = run.serving.run_time.filter(|_| run.overrun && !run.cancelling && end == End::Cancelled) {
+    if let Some(limit) = run.bounds.timeout.filter(|_| run.overrun && !run.cancelling && end == End::Cancelled) {
         end = End::Failed { permanent: false };
         error = Some(overruns::stopped_in_time(limit));
+        code = Some(ErrorCode::Timeout);
     }
     let most = run.serving.output_max.min(OUTPUT_BYTES);
     let output = reply.output.filter(|o| {
@@ -190,22 +207,36 @@ pub fn run_end(run: &mut Running, ended: Ended) -> RunEnd {
         follow_ups: if end == End::Succeeded { follow_ups } else { Vec::new() },
         started_at: run.entered_at.map(|_| started_at),
         error: error.map(clip),
+        code,
         output,
         resources: reply.resources.into_iter().map(|r| resource_end(r, finished_at)).collect(),
         ..blank_end(run, end, finished_at)
     }
 }
 
-/// What is to be settled of a run whose process or generation ended first.
-pub fn cut_short(run: &mut Running, why: &str, guilt: Guilt, now: DateTime<Utc>) -> RunEnd {
+/// What is to be settled of a run whose process or generation ended first. One that somebody had cancelled does not run again.
+pub fn cut_short(run: &mut Running, why: &str, guilt: Guilt, code: ErrorCode, now: DateTime<Utc>) -> RunEnd {
+    if run.is_cancelled() {
+        return cancelled_with_its_process(run, why, now);
+    }
     run.follow_ups.clear();
-    RunEnd { error: Some(why.to_owned()), started_at: run.entered_at, ..blank_end(run, End::Interrupted { guilt }, now) }
+    let end = blank_end(run, End::Interrupted { guilt }, now);
+    RunEnd { error: Some(why.to_owned()), code: Some(code), started_at: run.entered_at, ..end }
 }
 
 /// What is to be settled of a run whose process was ended because it took too long: a failure of its own, tried again by policy.
 pub fn overrun(run: &mut Running, why: &str, now: DateTime<Utc>) -> RunEnd {
+    if run.is_cancelled() {
+        return cancelled_with_its_process(run, why, now);
+    }
     run.follow_ups.clear();
-    RunEnd { error: Some(why.to_owned()), started_at: run.entered_at, ..blank_end(run, End::Failed { permanent: false }, now) }
+    let end = blank_end(run, End::Failed { permanent: false }, now);
+    RunEnd { error: Some(why.to_owned()), code: Some(ErrorCode::Timeout), started_at: run.entered_at, ..end }
+}
+
+fn cancelled_with_its_process(run: &mut Running, why: &str, now: DateTime<Utc>) -> RunEnd {
+    run.follow_ups.clear();
+    RunEnd { error: Some(why.to_owned()), started_at: run.entered_at, ..blank_end(run, End::Cancelled, now) }
 }
 
 /// What is to be settled of a run that somebody cancelled before a thread entered it.
@@ -223,6 +254,7 @@ fn blank_end(run: &Running, end: End, finished_at: DateTime<Utc>) -> RunEnd {
         finished_at,
         end,
         error: None,
+        code: None,
         output: None,
         resources: Vec::new(),
         plugin: run.serving.plugin.clone(),
@@ -235,24 +267,26 @@ fn blank_end(run: &Running, end: End, finished_at: DateTime<Utc>) -> RunEnd {
     }
 }
 
-fn read_end(end: JobEnd, finished_at: DateTime<Utc>) -> (End, Option<String>) {
+fn read_end(end: JobEnd, finished_at: DateTime<Utc>) -> (End, Option<String>, Option<ErrorCode>) {
     match end {
-        JobEnd::Succeeded => (End::Succeeded, None),
-        JobEnd::Failed { message, permanent } => (End::Failed { permanent }, Some(message)),
+        JobEnd::Succeeded => (End::Succeeded, None, None),
+        JobEnd::Failed { message, permanent } => {
+            (End::Failed { permanent }, Some(message), Some(if permanent { ErrorCode::Permanent } else { ErrorCode::Error }))
+        }
         JobEnd::Panicked { message, place } => {
             let failure = EntryFailure { kind: "panic".into(), message, place };
-            (End::Failed { permanent: false }, Some(problem::entry_failure(&failure)))
+            (End::Failed { permanent: false }, Some(problem::entry_failure(&failure)), Some(ErrorCode::Panic))
         }
         JobEnd::Snoozed { after_ms } => {
             let until = clock::later(finished_at, Duration::from_millis(after_ms).min(SNOOZE_MAX));
-            (End::Snoozed { until }, None)
+            (End::Snoozed { until }, None, None)
         }
-        JobEnd::Cancelled { reason } => (End::Cancelled, Some(reason).filter(|r| !r.is_empty())),
+        JobEnd::Cancelled { reason } => (End::Cancelled, Some(reason).filter(|r| !r.is_empty()), None),
     }
 }
 
 fn resource_end(reply: ResourceReply, finished_at: DateTime<Utc>) -> ResourceEnd {
-    let (end, error) = read_end(reply.end, finished_at);
+    let (end, error, _) = read_end(reply.end, finished_at);
     let outcome = match end {
         End::Succeeded => Outcome::Succeeded,
         End::Failed { .. } => Outcome::Failed,
@@ -263,10 +297,6 @@ fn resource_end(reply: ResourceReply, finished_at: DateTime<Utc>) -> ResourceEnd
     ResourceEnd { id: reply.id, outcome, error: error.map(clip) }
 }
 
-fn clip(mut text: String) -> String {
-    if text.len() > ERROR_BYTES {
-        text.truncate(text.floor_char_boundary(ERROR_BYTES));
-        text.push_str(" […]");
-    }
-    text
+fn clip(text: String) -> String {
+    if text.len() > ERROR_BYTES { shown::cut(&text, ERROR_BYTES) } else { text }
 }

@@ -6,6 +6,7 @@ use crate::clock;
 use crate::engine::almanac::Page;
 use crate::engine::calls;
 use crate::engine::duty::Health;
+use crate::engine::limiting;
 use crate::engine::observe::Observers;
 use crate::engine::overruns::Watch;
 use crate::engine::run_logs::RunLogs;
@@ -89,6 +90,8 @@ pub struct Shared {
     pub pages: Sender<Page>,
     /// What schedules are asked with, and what was noticed of the clock.
     pub almanac: Almanac,
+    /// Whether something waits for a slot of a limit.
+    pub limits: limiting::Watch,
     ids: Mutex<EventIds>,
     run_numbers: AtomicU64,
 }
@@ -145,6 +148,7 @@ impl Shared {
             begun,
             pages,
             almanac: Almanac::default(),
+            limits: limiting::Watch::default(),
             run_numbers: AtomicU64::new(1),
         }
     }

@@ -11,6 +11,7 @@ use crate::engine::settler::Ending;
 use crate::engine::shared::Shared;
 use crate::engine::table::Phase;
 use parking_lot::Mutex;
+use sexton_core::ErrorCode;
 use sexton_core::decide::Guilt;
 use sexton_loader::seam::Order;
 use std::sync::Arc;
@@ -33,6 +34,8 @@ pub struct Duties {
     pub settler: JoinHandle<()>,
     /// Ends by a message.
     pub overruns: JoinHandle<()>,
+    /// Ends when listeners do.
+    pub progress: JoinHandle<()>,
     /// Ends by a message.
     pub almanac: JoinHandle<()>,
     /// End by a message each.
@@ -58,17 +61,17 @@ pub fn stop(shared: &Shared, duties: Duties, drain: Duration, grace: Duration, l
                 let _ = shared.door.send(Message::Unstarted(unstarted));
             }
             tracing::warn!(runs = left.len(), "runs did not end in time: they are interrupted and run again at the next start");
-            inbound::cut_short(shared, left, "the host stopped before it ended", Guilt::Innocent);
+            inbound::cut_short(shared, left, "the host stopped before it ended", Guilt::Innocent, ErrorCode::HostStopped);
         }
     }
     let settled = shared.table.wait_until(Instant::now() + last_words, |rows| rows.runs.is_empty());
     end(shared, duties, settled);
 }
 
-/// Asks every run to end because the host does. What somebody had cancelled before stays cancelled.
+/// Asks every run to end because the host does. What somebody had cancelled before stays cancelled, and what has taken too long has failed.
 pub fn ask_to_stop(shared: &Shared) {
     for (number, running) in shared.table.rows().runs.iter_mut().filter(|(_, r)| r.phase != Phase::Ended) {
-        if !running.cancelling {
+        if !running.cancelling && !running.overrun {
             running.cancelling = true;
             running.stopped = true;
         }
@@ -93,11 +96,14 @@ fn end(shared: &Shared, duties: Duties, settled: bool) {
     let _ = shared.door.send(Message::End);
     let _ = shared.begun.send(Watch::End);
     let _ = shared.pages.send(Page::End);
+    shared.observers.end();
     for _ in 0..calls::THREADS {
         let _ = shared.calls.send(Ask::End);
     }
     duties.settler.thread().unpark();
-    let all = [duties.scheduler, duties.claimer, duties.settler, duties.overruns, duties.almanac].into_iter().chain(duties.calls);
+    let all = [duties.scheduler, duties.claimer, duties.settler, duties.overruns, duties.progress, duties.almanac]
+        .into_iter()
+        .chain(duties.calls);
     for duty in all {
         // A panic was said when it happened.
         let _ = duty.join();

@@ -3,9 +3,11 @@
 //! Not the flight record (that one is for the next life of the host) and not a queue. What must hold: its lock is never held across a store
 //! call, a send to a full queue or plugin code; a generation that is gone gets nothing more.
 
+use crate::engine::progress::Progress;
 use crate::registry::{Serving, Snapshot};
 use chrono::{DateTime, Utc};
 use parking_lot::{Condvar, Mutex, MutexGuard};
+use sexton_core::decide::time_limit::Bounds;
 use sexton_core::{EventId, Occurrence, OccurrenceId};
 use sexton_loader::seam::Farewell;
 use sexton_plugin_api::wire::EntryFailure;
@@ -48,12 +50,24 @@ pub struct Running {
     pub stopped: bool,
     /// It was asked to stop because it took too long.
     pub overrun: bool,
+    /// How long it may take, and then to stop.
+    pub bounds: Bounds,
+    /// Since when it does not stop although its time is over, in a place where nobody can end it.
+    pub stuck_since: Option<DateTime<Utc>>,
     /// A verb on its event was answered since it was handed over: it may settle, or go back to the store, never start anew from here.
     pub altered: bool,
     /// As last reported.
-    pub progress: Option<(u64, Option<u64>, String)>,
+    pub progress: Option<Progress>,
     /// Scheduled inside it, to be stored with its success.
     pub follow_ups: Vec<Intention>,
+}
+
+impl Running {
+    /// Whether somebody wants its work undone: not because it takes too long, nor because the host ends.
+    #[must_use]
+    pub const fn is_cancelled(&self) -> bool {
+        self.cancelling && !self.stopped
+    }
 }
 
 /// What came of an action: its failure in a sentence, or nothing.
@@ -92,6 +106,10 @@ pub struct Rows {
     pub actions: HashMap<u64, Acting>,
     /// By run number: it may ask nothing more, and is watched until it ends.
     pub left: HashMap<u64, Left>,
+    /// By event: runs whose settlement is not durable.
+    of_event: HashMap<EventId, usize>,
+    /// Events of which something waits to be tried again beside others that may have been claimed before it failed.
+    crowds: HashSet<EventId>,
     /// By generation: handed over and not ended.
     load: HashMap<i64, usize>,
     /// Every generation that is not gone, as last seen.
@@ -135,6 +153,9 @@ impl Rows {
             return Err(runs);
         }
         *self.load.entry(generation).or_default() += runs.len();
+        for (_, run) in &runs {
+            *self.of_event.entry(run.occurrence.id.event).or_default() += 1;
+        }
         self.runs.extend(runs);
         Ok(())
     }
@@ -142,7 +163,7 @@ impl Rows {
     /// Takes out a run that did not start; `None` if it started, ended, or is not there any more.
     pub fn take_unstarted(&mut self, number: u64) -> Option<Running> {
         self.runs.get(&number).filter(|r| r.phase == Phase::Handed)?;
-        let run = self.runs.remove(&number)?;
+        let run = self.remove(number)?;
         self.relieve(run.serving.generation);
         Some(run)
     }
@@ -204,6 +225,31 @@ impl Rows {
         self.strangers.remove(&generation).unwrap_or(0)
     }
 
+    /// Whether something of an event is going: a run that is not settled, or one that waits to be tried again while others are left.
+    #[must_use]
+    pub fn is_going(&self, event: EventId) -> bool {
+        self.of_event.contains_key(&event) || self.crowds.contains(&event)
+    }
+
+    /// What waits of these events is known to the store, and to whatever is claimed of them from now on.
+    pub fn forget_crowds<'a>(&mut self, events: impl IntoIterator<Item = &'a EventId>) {
+        for event in events {
+            self.crowds.remove(event);
+        }
+    }
+
+    fn remove(&mut self, number: u64) -> Option<Running> {
+        let run = self.runs.remove(&number)?;
+        let event = run.occurrence.id.event;
+        if let Some(count) = self.of_event.get_mut(&event) {
+            *count -= 1;
+            if *count == 0 {
+                self.of_event.remove(&event);
+            }
+        }
+        Some(run)
+    }
+
     fn relieve(&mut self, generation: i64) {
         if let Some(load) = self.load.get_mut(&generation) {
             *load -= 1;
@@ -258,11 +304,19 @@ impl Table {
         (unstarted, started)
     }
 
-    /// Takes out runs whose settlement is durable.
-    pub fn settled(&self, numbers: impl IntoIterator<Item = u64>) {
+    /// Takes out runs whose settlement is durable, each with whether its occurrence `crowds` its event: waits to be tried again beside others.
+    pub fn settled(&self, numbers: impl IntoIterator<Item = (u64, bool)>) {
         let mut rows = self.rows();
-        for number in numbers {
-            rows.runs.remove(&number);
+        for (number, crowds) in numbers {
+            let run = rows.remove(number);
+            if let Some(run) = run {
+                let event = run.occurrence.id.event;
+                if crowds {
+                    rows.crowds.insert(event);
+                } else if !rows.crowds.is_empty() {
+                    rows.crowds.remove(&event);
+                }
+            }
         }
         drop(rows);
         self.tell_change();

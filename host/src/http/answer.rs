@@ -76,9 +76,10 @@ fn json(status: StatusCode, bytes: Vec<u8>) -> Response {
 
 fn status_of(refusal: &Refusal) -> StatusCode {
     match (refusal.code.as_str(), refusal.blame) {
-        ("INP009" | "INP012" | "INP013" | "INP014" | "INP019" | "INP026", _) => StatusCode::NOT_FOUND,
-        ("INP008" | "INP010" | "INP021" | "INP027", _) => StatusCode::CONFLICT,
+        ("INP009" | "INP012" | "INP013" | "INP014" | "INP019" | "INP026" | "INP032" | "INP034" | "INP041", _) => StatusCode::NOT_FOUND,
+        ("INP008" | "INP010" | "INP021" | "INP027" | "INP033" | "INP035", _) => StatusCode::CONFLICT,
         ("INP015", _) => StatusCode::PAYLOAD_TOO_LARGE,
+        ("INP044", _) => StatusCode::TOO_MANY_REQUESTS,
         ("INP011" | "INP016" | "INP017", _) => StatusCode::BAD_REQUEST,
         (_, Blame::Input) => StatusCode::UNPROCESSABLE_ENTITY,
         (_, Blame::Plugin | Blame::Config) => StatusCode::CONFLICT,
@@ -117,5 +118,6 @@ mod tests {
         assert_eq!([of("PLG035", Blame::Plugin), of("STO002", Blame::World), of("HST007", Blame::Bug)], [409, 503, 500]);
         assert_eq!([of("INP011", Blame::Input), of("INP015", Blame::Input)], [400, 413]);
         assert_eq!([of("INP024", Blame::Input), of("INP026", Blame::Input), of("INP027", Blame::Input)], [422, 404, 409]);
+        assert_eq!([of("INP031", Blame::Input), of("INP032", Blame::Input)], [422, 404]);
     }
 }

@@ -15,7 +15,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sexton_core::schedule::instant;
 use sexton_core::{Blame, EventId, OccurrenceId, Refusal, Run};
-use sexton_store::rows::{Change, Edit, EventFilter, Page, RunFilter, Waiting};
+use sexton_store::rows::{Change, Edit, EventFilter, LinkRow, Page, RunFilter, Waiting};
 
 /// Runs shown with an event.
 const LAST_RUNS: usize = 10;
@@ -25,6 +25,9 @@ const LAST_RUNS: usize = 10;
 pub struct EventCard {
     #[serde(flatten)]
     event: EventView,
+    /// What it follows, and which of that has come about; absent if its schedule is another.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    follows: Vec<LinkRow>,
     waiting: Vec<Waiting>,
     runs: Vec<Run>,
 }
@@ -76,6 +79,8 @@ pub async fn list(State(rooms): State<Shared>, mut asked: Asked) -> Answer<Items
         key: asked.take("key"),
         bot: asked.take("bot"),
         labels: asked.labels()?,
+        resource: asked.take("resource"),
+        follows: asked.take("follows").map(|text| event_id(&text)).transpose()?,
     };
     let before = asked.take("before").map(|text| event_id(&text)).transpose()?;
     let page = Page { before: before.map(|id| id.0), limit: asked.limit()? };
@@ -95,10 +100,10 @@ pub async fn show(State(rooms): State<Shared>, Path(id): Path<String>, asked: As
     let id = event_id(&id)?;
     let card = blocking(move || -> Result<_, No> {
         let event = rooms.store.event(id)?.ok_or_else(|| no_event(id))?;
-        let waiting = rooms.store.waiting(id)?;
+        let (follows, waiting) = (rooms.store.links(id)?, rooms.store.waiting(id)?);
         let runs = rooms.store.runs(&RunFilter { event: Some(id), ..RunFilter::default() }, &Page { before: None, limit: LAST_RUNS })?;
         let event = Derived::now(&rooms).view(event);
-        Ok(EventCard { event, waiting, runs: runs.into_iter().map(|(_, run)| run).collect() })
+        Ok(EventCard { event, follows, waiting, runs: runs.into_iter().map(|(_, run)| run).collect() })
     });
     ok(card.await?)
 }

@@ -51,7 +51,7 @@ pub async fn show(State(rooms): State<Shared>, Path(name): Path<String>, mut ask
     let page = asked.page()?;
     asked.done()?;
     let items = blocking(move || -> Result<_, No> {
-        let filter = AuditFilter { subject: Some(name.clone()), verb_prefix: Some(VERBS.to_owned()) };
+        let filter = AuditFilter { subject: Some(name.clone()), verb_prefix: Some(VERBS.to_owned()), ..AuditFilter::default() };
         let lines = rooms.store.audit_lines(&filter, &page)?;
         let generations = rooms.store.generations(&name, usize::from(u16::MAX))?;
         if lines.is_empty() && generations.is_empty() && page.before.is_none() {

@@ -6,7 +6,8 @@ use crate::engine::InFlight;
 use crate::http::Shared;
 use crate::http::answer::{Answer, Items, No, blocking, ok};
 use crate::http::asked::{Asked, PAGE_MAX, event_id, occurrence_id};
-use axum::extract::{Path, State};
+use crate::http::door::Peer;
+use axum::extract::{ConnectInfo, Path, State};
 use serde::Serialize;
 use sexton_core::{Blame, OccurrenceId, Refusal, Run};
 use sexton_store::rows::{Page, RunFilter, Waiting};
@@ -35,6 +36,11 @@ pub async fn list(State(rooms): State<Shared>, mut asked: Asked) -> Answer<Items
         event_type: asked.take("type"),
         outcome: asked.word("outcome")?,
         since: asked.instant("since")?,
+        plugin: asked.take("plugin"),
+        bot: asked.take("bot"),
+        labels: asked.labels()?,
+        resource: asked.take("resource"),
+        code: asked.read("code", "the `error_code` of a run, such as `timeout`")?,
     };
     let page = asked.page()?;
     asked.done()?;
@@ -51,12 +57,13 @@ pub async fn show(State(rooms): State<Shared>, Path(occurrence): Path<String>, a
     asked.done()?;
     let occurrence = occurrence_id(&occurrence)?;
     let card = blocking(move || -> Result<_, No> {
+        // In this order: what ends meanwhile is seen twice, not missed.
+        let waiting = rooms.store.waiting(occurrence.event)?.into_iter().find(|w| w.occurrence == occurrence);
+        let in_flight = rooms.engine.in_flight().into_iter().find(|run| run.occurrence == occurrence);
         let filter = RunFilter { event: Some(occurrence.event), n: Some(occurrence.n), ..RunFilter::default() };
         let mut runs: Vec<Run> =
             rooms.store.runs(&filter, &Page { before: None, limit: PAGE_MAX })?.into_iter().map(|(_, run)| run).collect();
         runs.reverse();
-        let in_flight = rooms.engine.in_flight().into_iter().find(|run| run.occurrence == occurrence);
-        let waiting = rooms.store.waiting(occurrence.event)?.into_iter().find(|w| w.occurrence == occurrence);
         if runs.is_empty() && in_flight.is_none() && waiting.is_none() {
             return Err(No(no_run(occurrence)));
         }
@@ -66,10 +73,26 @@ pub async fn show(State(rooms): State<Shared>, Path(occurrence): Path<String>, a
 }
 
 /// `POST /runs/{occurrence}/cancel`.
-pub async fn cancel(State(rooms): State<Shared>, Path(occurrence): Path<String>) -> Answer<Cancelling> {
+pub async fn cancel(
+    State(rooms): State<Shared>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Path(occurrence): Path<String>,
+) -> Answer<Cancelling> {
     let occurrence = occurrence_id(&occurrence)?;
-    blocking(move || rooms.engine.cancel_run(occurrence)).await?;
+    blocking(move || rooms.engine.cancel_run(occurrence, &peer.actor())).await?;
     ok(Cancelling { occurrence, cancelling: true })
+}
+
+/// `POST /runs/{occurrence}/retry`.
+pub async fn retry(State(rooms): State<Shared>, ConnectInfo(peer): ConnectInfo<Peer>, Path(occurrence): Path<String>) -> Answer<Waiting> {
+    let occurrence = occurrence_id(&occurrence)?;
+    let waiting = blocking(move || -> Result<_, No> {
+        rooms.engine.retry(occurrence, &peer.actor())?;
+        // It may have started by now; then it waits no longer.
+        let waiting = rooms.store.waiting(occurrence.event)?.into_iter().find(|row| row.occurrence == occurrence);
+        waiting.ok_or_else(|| No(no_run(occurrence)))
+    });
+    ok(waiting.await?)
 }
 
 /// `GET /in-flight`.

@@ -35,8 +35,11 @@ pub async fn status(State(rooms): State<Shared>) -> Answer<Value> {
         let of_state = |state| plugins.iter().filter(|p| p.state == state).count();
         let unserved = |name: &String| snapshot.types.get(name).is_none_or(|t| t.serving.is_none());
         let unresolved: i64 = counts.open_by_type.iter().filter(|(name, _)| unserved(name)).map(|(_, n)| *n).sum();
+        let alerts = rooms.store.alerts()?;
+        let raised: Vec<&str> = alerts.iter().filter(|a| a.standing.raised_at.is_some()).map(|a| a.name.as_str()).collect();
         let uid = rustix::process::geteuid();
         let facts = &rooms.facts;
+        let in_flight = rooms.engine.in_flight();
         Ok(json!({
             "name": facts.name,
             "version": env!("CARGO_PKG_VERSION"),
@@ -52,7 +55,9 @@ pub async fn status(State(rooms): State<Shared>) -> Answer<Value> {
             "socket": facts.socket,
             "counts": counts,
             "unresolved_events": unresolved,
-            "in_flight": rooms.engine.in_flight().len(),
+            "in_flight": in_flight.len(),
+            "stuck": in_flight.iter().filter(|run| run.stuck).count(),
+            "alerts": {"set": alerts.len(), "raised": raised},
             "plugins": {
                 "total": plugins.len(),
                 "active": of_state(PluginState::Active),
@@ -77,7 +82,13 @@ pub struct Line {
 /// `GET /api/v1/audit`.
 pub async fn audit(State(rooms): State<Shared>, mut asked: Asked) -> Answer<Items<Line>> {
     let page = asked.page()?;
-    let filter = AuditFilter { subject: asked.take("subject"), verb_prefix: asked.take("verb") };
+    let (subject, verb) = (asked.take("subject"), asked.take("verb"));
+    // A plugin may be called like anything: `plugin:NAME` is what was done to the plugin.
+    let (subject, of_plugin) = match subject.as_deref().and_then(|subject| subject.strip_prefix("plugin:")) {
+        Some(name) => (Some(name.to_owned()), Some("plugin.".to_owned())),
+        None => (subject, None),
+    };
+    let filter = AuditFilter { subject, verb_prefix: verb.or(of_plugin), actor: asked.take("actor"), since: asked.instant("since")? };
     asked.done()?;
     let items = blocking(move || -> Result<_, No> {
         let lines = rooms.store.audit_lines(&filter, &page)?;

@@ -5,10 +5,15 @@
 use crate::http::Shared;
 use crate::http::answer::{Answer, Items, No, blocking, ok};
 use crate::http::door::Peer;
+use crate::http::statistics::{self, StatsView};
 use axum::extract::{ConnectInfo, Path, State};
+use chrono::{TimeDelta, Utc};
 use serde::Serialize;
 use sexton_core::{Blame, Refusal};
 use sexton_store::rows::TypeRow;
+
+/// How far back a type's own page looks.
+const OF_LATE: TimeDelta = TimeDelta::days(7);
 
 /// A type with who serves it.
 #[derive(Serialize)]
@@ -19,6 +24,15 @@ pub struct TypeView {
     serving: Option<ServingView>,
     unresolved: bool,
     open_events: i64,
+}
+
+/// One type, with how it fared of late.
+#[derive(Serialize)]
+pub struct TypeCard {
+    #[serde(flatten)]
+    view: TypeView,
+    /// Of the last seven days; null: nothing ran.
+    statistics: Option<StatsView>,
 }
 
 /// Who serves.
@@ -60,10 +74,15 @@ pub async fn list(State(rooms): State<Shared>) -> Answer<Items<TypeView>> {
 }
 
 /// `GET /event-types/{event_type}`.
-pub async fn show(State(rooms): State<Shared>, Path(event_type): Path<String>) -> Answer<TypeView> {
-    let types = blocking(move || all(&rooms)).await?;
+pub async fn show(State(rooms): State<Shared>, Path(event_type): Path<String>) -> Answer<TypeCard> {
+    let name = event_type.clone();
+    let (types, stats) = blocking(move || -> Result<_, No> {
+        let stats = rooms.store.statistics(Some(&name), Some(Utc::now() - OF_LATE))?;
+        Ok((all(&rooms)?, stats))
+    })
+    .await?;
     match types.into_iter().find(|t| t.row.event_type == event_type) {
-        Some(view) => ok(view),
+        Some(view) => ok(TypeCard { view, statistics: stats.into_iter().next().map(statistics::view) }),
         None => Err(No(Refusal::new("INP001", Blame::Input, format!("the event type `{event_type}` is not known"))
             .remedy("`sexton event-type list` shows those that are"))),
     }

@@ -2,6 +2,7 @@
 //!
 //! Not a place for decisions. What must hold: a missing field is an empty cell, never an error.
 
+use anstyle::{AnsiColor, Style};
 use chrono::{DateTime, Local, Utc};
 use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
 use serde_json::Value;
@@ -39,20 +40,32 @@ fn tinted(head: &str, text: String) -> Cell {
     if !matches!(head, "STATE" | "OUTCOME" | "SERVED") {
         return Cell::new(text);
     }
+    let colour = match tint(&text) {
+        Some(AnsiColor::Red) => Color::Red,
+        Some(AnsiColor::Yellow) => Color::Yellow,
+        Some(_) => Color::Green,
+        None => return Cell::new(text),
+    };
+    Cell::new(text).fg(colour)
+}
+
+fn tint(text: &str) -> Option<AnsiColor> {
     let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
-    let colour = if has(&["failed", "rejected", "discarded", "quarantined"]) {
-        Some(Color::Red)
+    if has(&["failed", "rejected", "discarded", "quarantined", "stuck"]) {
+        Some(AnsiColor::Red)
     } else if has(&["unresolved", "interrupted", "paused", "draining", "unloaded", "lost"]) {
-        Some(Color::Yellow)
+        Some(AnsiColor::Yellow)
     } else if has(&["succeeded", "active", "running"]) {
-        Some(Color::Green)
+        Some(AnsiColor::Green)
     } else {
         None
-    };
-    match colour {
-        Some(colour) => Cell::new(text).fg(colour),
-        None => Cell::new(text),
     }
+}
+
+/// The same colours for a word that stands in a line.
+#[must_use]
+pub fn outcome_style(text: &str) -> Style {
+    Style::new().fg_color(tint(text).map(Into::into))
 }
 
 /// Draws one thing as lines of `name  value`; empty values are left out.

@@ -6,11 +6,12 @@
 use crate::registry::Snapshot;
 use jsonschema::{PatternOptions, Validator};
 use serde_json::Value;
-use sexton_core::{Blame, Refusal, RetryPolicy};
+use sexton_core::{Blame, Refusal, RetryPolicy, TimeLimit};
 use sexton_plugin_api::ids::{ID_MAX_BYTES, RESERVED_PREFIX, fault_in_id};
 use sexton_plugin_api::wire::{ActionOffer, Batch, Retry, StandingEvent, TypeOffer};
 use sexton_store::rows::Offer;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 /// Whose the built-in types are.
 pub const HOST: &str = "host";
@@ -55,7 +56,9 @@ pub fn check(plugin: &str, batch: Batch, now: &Snapshot, most: usize) -> Result<
             return Err(owned(plugin, "event type", &offer.event_type, &other.plugin));
         }
         validators.insert(offer.event_type.clone(), compile(plugin, &offer)?);
-        offers.push(Offer { retry: offer.retry.as_ref().map(policy), event_type: offer.event_type, args_schema: offer.args_schema });
+        let time_limit = TimeLimit { timeout: span(offer.timeout_ms), grace: span(offer.grace_ms) };
+        let retry = offer.retry.as_ref().map(policy);
+        offers.push(Offer { retry, time_limit, event_type: offer.event_type, args_schema: offer.args_schema });
     }
     let mut uids = BTreeSet::new();
     for action in &batch.actions {
@@ -140,8 +143,13 @@ fn policy(retry: &Retry) -> RetryPolicy {
         attempts: retry.attempts.unwrap_or(default.attempts).clamp(1, ATTEMPTS_MAX),
         first_delay_ms: retry.first_delay_ms.unwrap_or(default.first_delay_ms),
         max_delay_ms: retry.max_delay_ms.unwrap_or(default.max_delay_ms),
-        deadline_ms: default.deadline_ms,
+        deadline_ms: retry.deadline_ms.or(default.deadline_ms),
     }
+}
+
+/// No time at all is nothing that a run could keep to: the shortest there is.
+fn span(ms: Option<u64>) -> Option<Duration> {
+    ms.map(|ms| Duration::from_millis(ms.max(1)))
 }
 
 fn twice(plugin: &str, what: &str, id: &str) -> Refusal {

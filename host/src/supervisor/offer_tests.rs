@@ -9,7 +9,7 @@ use std::sync::Arc;
 const OFFERS_MAX: usize = 256;
 
 fn offered(event_type: &str) -> TypeOffer {
-    TypeOffer { event_type: event_type.to_owned(), args_schema: json!({"type": "object"}), multi_resource: false, retry: None }
+    serde_json::from_value(json!({"event_type": event_type, "args_schema": {"type": "object"}})).expect("an offer")
 }
 
 fn batch(types: &[&str]) -> Batch {
@@ -40,6 +40,7 @@ fn served_by(plugin: &str) -> Snapshot {
         succeeded: false.into(),
     });
     let known = KnownType {
+        time_limit: sexton_core::TimeLimit::default(),
         event_type: "acme.start".to_owned(),
         id: TypeId(1),
         owner: Some(plugin.to_owned()),
@@ -63,11 +64,19 @@ fn code(plugin: &str, batch: Batch, now: &Snapshot) -> (String, String) {
 #[test]
 fn a_good_batch_passes_whole() {
     let mut good = batch(&["acme.start", "acme.stop-all.v2"]);
-    good.types[0].retry = Some(Retry { attempts: Some(0), first_delay_ms: Some(7), max_delay_ms: None });
+    good.types[0].retry = Some(Retry { attempts: Some(0), first_delay_ms: Some(7), max_delay_ms: None, deadline_ms: Some(9) });
+    (good.types[0].timeout_ms, good.types[0].grace_ms) = (Some(30_000), Some(0));
     good.standing.push(standing("nightly", "acme.start"));
     let checked = check("acme", good, &served_by("acme"), OFFERS_MAX).expect("its own types");
     assert_eq!(checked.offers.len(), 2);
-    assert_eq!(checked.offers[0].retry, Some(RetryPolicy { attempts: 1, first_delay_ms: 7, ..RetryPolicy::default() }));
+    assert_eq!(
+        checked.offers[0].retry,
+        Some(RetryPolicy { attempts: 1, first_delay_ms: 7, deadline_ms: Some(9), ..RetryPolicy::default() })
+    );
+    let limit = checked.offers[0].time_limit;
+    let ms = std::time::Duration::from_millis;
+    assert_eq!((limit.timeout, limit.grace), (Some(ms(30_000)), Some(ms(1))), "no time at all is the shortest there is");
+    assert_eq!(checked.offers[1].time_limit, sexton_core::TimeLimit::default());
     assert!(checked.validators["acme.start"].is_valid(&json!({})) && !checked.validators["acme.start"].is_valid(&json!(1)));
 }
 

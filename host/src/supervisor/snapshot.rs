@@ -52,7 +52,9 @@ pub fn build<'a>(
 
 fn known(before: Option<&Arc<KnownType>>, row: &TypeRow, serving: Option<&Arc<Serving>>, coming: Option<&Arc<Coming>>) -> Arc<KnownType> {
     let same_schema = before.filter(|b| b.args_schema == row.args_schema);
-    let unchanged = |b: &KnownType| same(b.serving.as_ref(), serving) && same(b.coming.as_ref(), coming) && b.owner == row.owner;
+    let unchanged = |b: &KnownType| {
+        same(b.serving.as_ref(), serving) && same(b.coming.as_ref(), coming) && b.owner == row.owner && b.time_limit == row.time_limit
+    };
     if let Some(before) = same_schema.filter(|b| unchanged(b)) {
         return Arc::clone(before);
     }
@@ -62,6 +64,7 @@ fn known(before: Option<&Arc<KnownType>>, row: &TypeRow, serving: Option<&Arc<Se
         owner: row.owner.clone(),
         args_schema: row.args_schema.clone(),
         validator: same_schema.map_or_else(|| stored_validator(row), |b| b.validator.clone()),
+        time_limit: row.time_limit,
         coming: coming.cloned(),
         serving: serving.cloned(),
     })
@@ -102,6 +105,7 @@ mod tests {
             args_schema: schema,
             schema_digest: String::new(),
             retry: None,
+            time_limit: sexton_core::TimeLimit::default(),
             first_seen_at: DateTime::UNIX_EPOCH,
         }
     }

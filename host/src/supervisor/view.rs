@@ -10,6 +10,8 @@ use super::looks::stem;
 use super::offer::HOST;
 use super::state::{File, Plugin};
 use super::{GenerationView, PluginState, PluginView};
+use crate::engine::Engine;
+use crate::engine::told::HostEvent;
 use crate::registry::Placement;
 use chrono::Utc;
 use sexton_core::Refusal;
@@ -30,6 +32,12 @@ impl Keeper {
             if let Some(before) = unchanged {
                 view.since = before.since;
             }
+        }
+        for view in &views {
+            tell_change(&self.ground.engine, before.iter().find(|b| b.name == view.name), view);
+        }
+        for gone in before.iter().filter(|b| views.iter().all(|v| v.name != b.name)) {
+            tell_change(&self.ground.engine, Some(gone), &PluginView { state: PluginState::Retired, generation: None, ..gone.clone() });
         }
         self.shared.views.store(views.into());
     }
@@ -63,6 +71,7 @@ impl Keeper {
             event_types: active.map(|a| a.types.clone()).unwrap_or_default(),
             actions: active.map(|a| a.actions.iter().map(|o| o.uid.clone()).collect()).unwrap_or_default(),
             in_flight: 0,
+            stuck: 0,
             unresolved_events: 0,
             since: Utc::now(),
             decision: plugin.decision.clone(),
@@ -128,6 +137,24 @@ impl Keeper {
     }
 }
 
+/// Tells listeners where a plugin stands now, if that is news.
+fn tell_change(engine: &Engine, before: Option<&PluginView>, now: &PluginView) {
+    fn code(view: &PluginView) -> Option<&str> {
+        view.rejection.as_ref().map(|refusal| refusal.code.as_str())
+    }
+    let same = |b: &&PluginView| b.state == now.state && b.generation == now.generation && code(b) == code(now);
+    if before.filter(same).is_none() {
+        engine.tell(|| HostEvent::Plugin {
+            plugin: now.name.clone(),
+            state: now.state,
+            generation: now.generation,
+            version: now.version.clone(),
+            digest: now.digest.clone(),
+            rejection: code(now).map(str::to_owned),
+        });
+    }
+}
+
 fn retiring_words(retiring: &Retiring) -> &'static str {
     match retiring {
         Retiring { stuck: true, .. } => "lingering: it has not returned from its `load` or a call",
@@ -149,6 +176,7 @@ fn file_view(path: &Path, file: &File) -> PluginView {
         event_types: Vec::new(),
         actions: Vec::new(),
         in_flight: 0,
+        stuck: 0,
         unresolved_events: 0,
         since: Utc::now(),
         decision: None,

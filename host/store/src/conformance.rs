@@ -5,21 +5,31 @@
 
 #![expect(clippy::unwrap_used, clippy::missing_panics_doc, reason = "a suite of tests says what went wrong by panicking")]
 
+pub mod alerts;
 pub mod alter;
 pub mod audit;
+pub mod chains;
 pub mod claim;
 pub mod crashes;
+pub mod dead_letters;
+pub mod followed;
+pub mod found;
 pub mod ground;
+pub mod limits;
 pub mod logs;
+pub mod overlap;
 pub mod plugins;
 pub mod prune;
 pub mod recover;
 pub mod reload;
+pub mod retention;
 pub mod schedule;
 pub mod settle;
 pub mod standing;
+pub mod stats;
 pub mod threads;
 pub mod time;
+pub mod unique;
 
 pub use ground::Ground;
 
@@ -30,6 +40,7 @@ pub type Theme = (&'static str, fn(&Ground));
 pub const THEMES: &[&[Theme]] = &[
     schedule::THEMES,
     claim::THEMES,
+    limits::THEMES,
     settle::THEMES,
     recover::THEMES,
     alter::THEMES,
@@ -40,8 +51,17 @@ pub const THEMES: &[&[Theme]] = &[
     standing::THEMES,
     audit::THEMES,
     prune::THEMES,
+    retention::THEMES,
+    stats::THEMES,
+    alerts::THEMES,
     time::THEMES,
+    dead_letters::THEMES,
+    chains::THEMES,
+    unique::THEMES,
+    overlap::THEMES,
+    followed::THEMES,
     threads::THEMES,
+    found::THEMES,
 ];
 
 /// Runs every theme on a fresh store from `fresh`; answers how many ran.

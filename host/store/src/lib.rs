@@ -8,9 +8,11 @@
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 pub mod error;
+pub mod history;
 pub mod rows;
 pub mod sqlite;
 pub mod store;
 
 pub use error::{ErrorKind, StoreError};
-pub use store::Store;
+pub use history::History;
+pub use store::{DeadLetters, Store};

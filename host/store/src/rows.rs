@@ -2,10 +2,22 @@
 //!
 //! Not SQL and not JSON of the API. What must hold: times are `DateTime<Utc>` with microseconds.
 
+mod alert;
+mod chain;
+mod dead_letters;
 mod history;
+mod kept;
+mod limits;
+mod overlap;
 mod time;
 
+pub use alert::{AlertFound, AlertMove, AlertRow};
+pub use chain::{LinkRow, Stored};
+pub use dead_letters::{DeadFilter, DeadLetter, DeadPage, Order};
 pub use history::{AuditFilter, AuditLine, Crash, GenerationRow, RunLine, RunLog};
+pub use kept::{PrunePlace, Pruned, Pruning, RetentionRow, Spent, StateRow, TypeStats};
+pub use limits::{LimitRow, NextClaim};
+pub use overlap::Overlapped;
 pub use time::{CalendarRow, ClockPage, Misfired, ZonePage, ZoneRow};
 
 use chrono::{DateTime, Utc};
@@ -13,7 +25,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use sexton_core::decide::End;
-use sexton_core::{Cause, EventId, EventState, NewEvent, OccurrenceId, Outcome, ResourceEnd, RetryPolicy, RunPolicy, Schedule, TypeId};
+use sexton_core::{
+    Cause, ErrorCode, EventId, EventState, NewEvent, OccurrenceId, Outcome, ResourceEnd, RetryPolicy, RunPolicy, Schedule, TimeLimit,
+    TypeId,
+};
 use std::collections::BTreeMap;
 
 /// Who changed something: `cli:root`, `watcher`, `host`, `plugin:http`.
@@ -67,6 +82,8 @@ pub struct TypeRow {
     pub schema_digest: String,
     /// Default retry policy, if the plugin gave one.
     pub retry: Option<RetryPolicy>,
+    /// How long a run may take, and then to stop, if the plugin said so.
+    pub time_limit: TimeLimit,
     /// When it was first published.
     pub first_seen_at: DateTime<Utc>,
 }
@@ -80,6 +97,8 @@ pub struct Offer {
     pub args_schema: Value,
     /// Default retry policy.
     pub retry: Option<RetryPolicy>,
+    /// How long a run may take, and then to stop.
+    pub time_limit: TimeLimit,
 }
 
 /// A decision about a plugin against the directory.
@@ -160,6 +179,8 @@ pub struct RunEnd {
     pub end: End,
     /// What went wrong, for people.
     pub error: Option<String>,
+    /// The same for programs.
+    pub code: Option<ErrorCode>,
     /// The job's own JSON.
     pub output: Option<Box<RawValue>>,
     /// Results per resource.
@@ -183,10 +204,12 @@ pub struct RunEnd {
 pub struct Settled {
     /// The outcome that was recorded (`Lost` under a stale token).
     pub outcome: Outcome,
-    /// When the event is due next, by retry, snooze or successor: a hint for the due queue.
+    /// When the event is due next, by retry, snooze or successor, or what follows it, if that is earlier: a hint for the due queue.
     pub next_due: Option<DateTime<Utc>>,
     /// The event's state afterwards.
     pub state: EventState,
+    /// It waits to be tried again while others of its event are left, which are not to start beside it.
+    pub crowds: bool,
 }
 
 /// A verb on one event.
@@ -249,6 +272,10 @@ pub struct EventFilter {
     pub bot: Option<String>,
     /// By labels, all of them.
     pub labels: BTreeMap<String, String>,
+    /// By the id of one of its resources.
+    pub resource: Option<String>,
+    /// By an event that it follows.
+    pub follows: Option<EventId>,
 }
 
 /// Which runs to list. Absent = any.
@@ -264,6 +291,16 @@ pub struct RunFilter {
     pub outcome: Option<Outcome>,
     /// Finished at or after.
     pub since: Option<DateTime<Utc>>,
+    /// By what went wrong.
+    pub code: Option<ErrorCode>,
+    /// By the plugin whose code ran.
+    pub plugin: Option<String>,
+    /// By bot id of its event.
+    pub bot: Option<String>,
+    /// By labels of its event, all of them.
+    pub labels: BTreeMap<String, String>,
+    /// By the id of one of the resources of its event.
+    pub resource: Option<String>,
 }
 
 /// An occurrence as an operator sees it: waiting, claimed, or a dead letter.
@@ -279,6 +316,8 @@ pub struct Waiting {
     pub cause: Cause,
     /// The attempt to be made.
     pub attempt: u32,
+    /// It waits behind another of its event, out of the due order.
+    pub queued: bool,
     /// A dead letter, and why.
     pub dead: Option<String>,
 }

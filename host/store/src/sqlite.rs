@@ -3,24 +3,35 @@
 //! Not the rules of the rows: each area has its module; this file only says which thread does what. What must hold: one
 //! writer thread, reads beside it, one process a file.
 
+mod alerts;
 mod alter;
 mod audit;
 mod backfill;
 mod calendars;
+mod cancel_many;
+mod chains;
 mod claim;
 mod clock;
 mod codec;
 mod connection;
 mod counters;
 mod crashes;
+mod dead_letters;
+mod dead_verbs;
 mod ended;
 mod events;
 mod failure;
+mod gates;
+mod history;
 mod hosts;
+mod lanes;
+mod limits;
+mod links;
 mod lock;
 mod logs;
 mod migrations;
 mod misfire;
+mod overlap;
 mod pause;
 mod plugins;
 mod prune;
@@ -28,23 +39,27 @@ mod readers;
 mod record;
 mod recover;
 mod replan;
+mod retention;
 mod runs;
 mod schedule;
 mod settle;
 mod skips;
 mod standing;
 pub mod state;
+mod stats;
 mod status;
 #[cfg(test)]
 mod tests;
 mod types;
+mod unique;
 mod unreadable;
 mod writer;
 mod zones;
 
 use crate::rows::{
     Aborted, Actor, AuditFilter, AuditLine, CalendarRow, Change, ClockPage, Counts, Crash, Decision, EventFilter, GenerationRow, Intention,
-    Lease, Misfired, Offer, Page, PluginRow, RunEnd, RunFilter, RunLog, Settled, TypeRow, Waiting, ZonePage, ZoneRow,
+    Lease, LimitRow, LinkRow, Misfired, NextClaim, Offer, Overlapped, Page, PluginRow, RunEnd, RunFilter, RunLog, Settled, StateRow,
+    Stored, TypeRow, Waiting, ZonePage, ZoneRow,
 };
 use crate::store::{Result, StandingOffer, Store};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -55,6 +70,7 @@ use schedule::EventRow;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use sexton_core::calendar::Calendar;
+use sexton_core::limit::{Limit, LimitOn};
 use sexton_core::schedule::zone::ZoneRules;
 use sexton_core::{Event, EventId, Occurrence, OccurrenceId, Run, TypeId};
 use std::path::{Path, PathBuf};
@@ -65,6 +81,8 @@ pub struct Sqlite {
     /// None in memory: the writer's connection is the only one.
     readers: Option<readers::Readers>,
     lock: Mutex<Option<lock::Lock>>,
+    /// Held by a step of pruning from its look to its deletion: two would each take what is too much.
+    pruning: Mutex<()>,
 }
 
 impl Sqlite {
@@ -78,6 +96,7 @@ impl Sqlite {
             writer: writer::Writer::start(conn)?,
             readers: Some(readers::Readers::new(PathBuf::from(path))),
             lock: Mutex::new(Some(lock)),
+            pruning: Mutex::default(),
         })
     }
 
@@ -85,7 +104,7 @@ impl Sqlite {
     pub fn in_memory() -> Result<Self> {
         let mut conn = connection::open_in_memory()?;
         migrations::apply(&mut conn)?;
-        Ok(Self { writer: writer::Writer::start(conn)?, readers: None, lock: Mutex::new(None) })
+        Ok(Self { writer: writer::Writer::start(conn)?, readers: None, lock: Mutex::new(None), pruning: Mutex::default() })
     }
 
     /// Transactions committed since it was opened: fewer than verbs, if group commit works.
@@ -128,7 +147,7 @@ impl Store for Sqlite {
         self.writer.call(aborted.len(), move |tx| recover::recover(tx, &lease, &aborted, now))
     }
 
-    fn schedule(&self, lease: &Lease, intentions: &[Intention], by: &Actor, now: DateTime<Utc>) -> Result<()> {
+    fn schedule(&self, lease: &Lease, intentions: &[Intention], by: &Actor, now: DateTime<Utc>) -> Result<Vec<Stored>> {
         let rows: Vec<EventRow> = intentions.iter().map(EventRow::of).collect::<Result<_>>()?;
         let (lease, by) = (lease.clone(), by.0.clone());
         self.writer.call(rows.len(), move |tx| {
@@ -137,9 +156,9 @@ impl Store for Sqlite {
         })
     }
 
-    fn claim(&self, lease: &Lease, types: &[TypeId], until: DateTime<Utc>, limit: usize) -> Result<Vec<Occurrence>> {
+    fn claim_at(&self, lease: &Lease, types: &[TypeId], now: DateTime<Utc>, until: DateTime<Utc>, limit: usize) -> Result<Vec<Occurrence>> {
         let (lease, types) = (lease.clone(), types.to_vec());
-        let claims = self.writer.call(limit, move |tx| claim::claim(tx, &lease, &types, micros(until), limit))?;
+        let claims = self.writer.call(limit, move |tx| claim::claim(tx, &lease, &types, now, until, limit))?;
         let (occurrences, unreadable) = claims.decode();
         if !unreadable.is_empty() {
             let rows = unreadable.len();
@@ -154,6 +173,22 @@ impl Store for Sqlite {
     fn misfire(&self, lease: &Lease, found: &[Misfired], now: DateTime<Utc>) -> Result<Vec<bool>> {
         let (lease, found) = (lease.clone(), found.to_vec());
         self.writer.call(found.len(), move |tx| misfire::misfire(tx, &lease, &found, now))
+    }
+
+    fn overlapped(
+        &self,
+        lease: &Lease,
+        claims: &[(OccurrenceId, i64)],
+        running: &[OccurrenceId],
+        now: DateTime<Utc>,
+    ) -> Result<Overlapped> {
+        let (lease, claims, running) = (lease.clone(), claims.to_vec(), running.to_vec());
+        self.writer.call(claims.len(), move |tx| overlap::overlapped(tx, &lease, &claims, &running, now))
+    }
+
+    fn follow(&self, lease: &Lease, claims: &[(OccurrenceId, i64)], now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>> {
+        let (lease, claims) = (lease.clone(), claims.to_vec());
+        self.writer.call(claims.len(), move |tx| overlap::follow(tx, &lease, &claims, now))
     }
 
     fn backfill(&self, lease: &Lease, id: EventId, instants: &[DateTime<Utc>], by: &Actor, now: DateTime<Utc>) -> Result<()> {
@@ -223,9 +258,23 @@ impl Store for Sqlite {
         self.writer.call(rows, move |tx| settle::settle(tx, &lease, &ends, now))
     }
 
-    fn next_due(&self, types: &[TypeId]) -> Result<Option<DateTime<Utc>>> {
+    fn next_claim(&self, types: &[TypeId], now: DateTime<Utc>) -> Result<NextClaim> {
         let types = types.to_vec();
-        self.read(move |conn| claim::next_due(conn, &types))
+        self.read(move |conn| gates::next_claim(conn, &types, now))
+    }
+
+    fn set_limit(&self, lease: &Lease, limit: &Limit, by: &Actor, now: DateTime<Utc>) -> Result<()> {
+        let (lease, limit, by) = (lease.clone(), limit.clone(), by.0.clone());
+        self.writer.call(1, move |tx| limits::set(tx, &lease, &limit, &by, now))
+    }
+
+    fn remove_limit(&self, lease: &Lease, on: &LimitOn, by: &Actor, now: DateTime<Utc>) -> Result<bool> {
+        let (lease, on, by) = (lease.clone(), on.clone(), by.0.clone());
+        self.writer.call(1, move |tx| limits::remove(tx, &lease, &on, &by, now))
+    }
+
+    fn limits(&self, now: DateTime<Utc>) -> Result<Vec<LimitRow>> {
+        self.read(move |conn| limits::list(conn, now))
     }
 
     fn alter(
@@ -238,7 +287,7 @@ impl Store for Sqlite {
         now: DateTime<Utc>,
     ) -> Result<Event> {
         let (lease, change, running, by) = (lease.clone(), change.clone(), running.to_vec(), by.clone());
-        self.writer.call(1, move |tx| alter::alter(tx, &lease, id, &change, &running, &by, now))
+        self.writer.call(1, move |tx| alter::alter(tx, &lease, id, &change, &running, &by, now))?.map_err(Into::into)
     }
 
     fn pause_many(
@@ -262,6 +311,10 @@ impl Store for Sqlite {
     fn events(&self, filter: &EventFilter, page: &Page) -> Result<Vec<Event>> {
         let (filter, page) = (filter.clone(), page.clone());
         self.read(move |conn| events::list(conn, &filter, &page))
+    }
+
+    fn links(&self, id: EventId) -> Result<Vec<LinkRow>> {
+        self.read(move |conn| links::shown(conn, id))
     }
 
     fn waiting(&self, id: EventId) -> Result<Vec<Waiting>> {
@@ -353,6 +406,11 @@ impl Store for Sqlite {
         self.read(move |conn| crashes::list(conn, &plugin, micros(since)))
     }
 
+    fn state_keys(&self, plugin: &str) -> Result<Vec<StateRow>> {
+        let plugin = plugin.to_owned();
+        self.read(move |conn| state::keys(conn, &plugin))
+    }
+
     fn state_get(&self, plugin: &str, key: &str) -> Result<(Option<Value>, i64)> {
         let (plugin, key) = (plugin.to_owned(), key.to_owned());
         self.read(move |conn| state::get(conn, &plugin, &key))
@@ -373,19 +431,6 @@ impl Store for Sqlite {
     fn audit_lines(&self, filter: &AuditFilter, page: &Page) -> Result<Vec<(i64, AuditLine)>> {
         let (filter, page) = (filter.clone(), page.clone());
         self.read(move |conn| audit::lines(conn, &filter, &page))
-    }
-
-    fn prune(&self, before: DateTime<Utc>, limit: usize) -> Result<i64> {
-        let before = micros(before);
-        let rows = self.writer.call(limit, move |tx| prune::runs(tx, before, limit))?;
-        if rows > 0 {
-            return Ok(rows);
-        }
-        let ids = self.read(move |conn| prune::events_without_runs(conn, before, limit))?;
-        if ids.is_empty() {
-            return Ok(0);
-        }
-        self.writer.call(ids.len(), move |tx| prune::events(tx, &ids, before))
     }
 
     fn close(&self) {

@@ -2,15 +2,22 @@
 //!
 //! Not an adapter: those stand beside it (`sqlite`). What must hold: every adapter passes the one conformance suite.
 
+mod dead_letters;
+
+pub use dead_letters::{DeadLetters, Each};
+
 use crate::error::StoreError;
+use crate::history::History;
 use crate::rows::{
     Aborted, Actor, AuditFilter, AuditLine, CalendarRow, Change, ClockPage, Counts, Crash, Decision, EventFilter, GenerationRow, Intention,
-    Lease, Misfired, Offer, Page, PluginRow, RunEnd, RunFilter, RunLog, Settled, TypeRow, Waiting, ZonePage, ZoneRow,
+    Lease, LimitRow, LinkRow, Misfired, NextClaim, Offer, Overlapped, Page, PluginRow, RunEnd, RunFilter, RunLog, Settled, StateRow,
+    Stored, TypeRow, Waiting, ZonePage, ZoneRow,
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use sexton_core::calendar::Calendar;
+use sexton_core::limit::{Limit, LimitOn};
 use sexton_core::schedule::zone::ZoneRules;
 use sexton_core::{Event, EventId, Occurrence, OccurrenceId, Run, TypeId};
 
@@ -18,7 +25,7 @@ use sexton_core::{Event, EventId, Occurrence, OccurrenceId, Run, TypeId};
 pub type Result<T> = std::result::Result<T, StoreError>;
 
 /// The durable rows. Calls block until durable; any thread may call.
-pub trait Store: Send + Sync {
+pub trait Store: DeadLetters + History {
     /// Registers this host (by name) and takes its lease. Before: no other process holds the store (SQLite: the file lock, taken at
     /// open). After: the epoch is raised, so settlements of earlier lives of this host are `lost`.
     fn attach(&self, name: &str, now: DateTime<Utc>) -> Result<Lease>;
@@ -30,18 +37,44 @@ pub trait Store: Send + Sync {
 
     /// Stores events with their first occurrences, all or nothing, durable on return. Refused if a key is in use (`INP008`, names the
     /// event). Two callers with one key: the first committed wins. Standing intentions (`standing_of`) replace the event of the same
-    /// plugin, type and key if schedule, args or description differ, and leave it alone otherwise.
-    fn schedule(&self, lease: &Lease, intentions: &[Intention], by: &Actor, now: DateTime<Utc>) -> Result<()>;
+    /// plugin, type and key if schedule, args or description differ, and leave it alone otherwise. An intention that asks for uniqueness
+    /// and meets an event that is the same is refused (`INP036`), is answered by that event, or has it cancelled, as it says; of a batch,
+    /// one after another. One that follows others is refused if one of them is not there or has ended otherwise (`INP037`), or if the chain
+    /// would be too long or too wide (`INP039`). Answers what became of each, in order.
+    fn schedule(&self, lease: &Lease, intentions: &[Intention], by: &Actor, now: DateTime<Utc>) -> Result<Vec<Stored>>;
 
     /// Claims up to `limit` occurrences due at or before `until`, for each type of `types` in turn so that none takes more than its
-    /// share, highest priority then earliest first. After: they carry this host and a fresh token. Unserved types cost nothing. Rows that
-    /// cannot be read are left out and their events paused, with the fault as the reason.
-    fn claim(&self, lease: &Lease, types: &[TypeId], until: DateTime<Utc>, limit: usize) -> Result<Vec<Occurrence>>;
+    /// share, by priority with ageing (`sexton_core::decide::order`). What is under a limit is claimed if it is due by `now` and the limit lets
+    /// it through; it then holds a slot of each concurrency limit until it is claimed no more, and has spent a token of each rate. Rows whose
+    /// events share a key limit go behind its gate, where they wait without being looked at again. After: what is claimed carries this host and
+    /// a fresh token. Unserved types cost nothing. Rows that cannot be read are left out and their events paused, with the fault as the reason.
+    fn claim_at(&self, lease: &Lease, types: &[TypeId], now: DateTime<Utc>, until: DateTime<Utc>, limit: usize) -> Result<Vec<Occurrence>>;
+
+    /// [`Store::claim_at`] of what is due by now.
+    fn claim(&self, lease: &Lease, types: &[TypeId], until: DateTime<Utc>, limit: usize) -> Result<Vec<Occurrence>> {
+        self.claim_at(lease, types, until, until, limit)
+    }
 
     /// Writes what was decided about claimed occurrences that were found late (`sexton_core::decide::late`): meant for another instant, or
     /// taken away with the successor stored in their place; what was passed over is counted. Before: claimed under the token, and not
-    /// started. After: for each whether the claim still stood; one that was taken back meanwhile is left alone and must not be started.
+    /// started. After: for each whether the claim still stood; one that was taken back meanwhile is left alone, one that was judged by
+    /// another schedule than its event has by now is given back, and neither must be started.
     fn misfire(&self, lease: &Lease, found: &[Misfired], now: DateTime<Utc>) -> Result<Vec<bool>>;
+
+    /// Settles what becomes of claimed occurrences that fell due while something of their events was going: those of `running`, and what
+    /// waits to be tried again (`sexton_core::decide::overlap`). Before: claimed under the token, not started, and taken out of every queue
+    /// of the host with all else of their events; `running` names every run of these events that is not settled. After: taken away and
+    /// counted, with the successor stored; or waiting behind what is going, whose end lets it go; or, if nothing is going by now, given
+    /// back. With `cancel_previous` what waited to be tried again is gone, having had its run, and what runs is named in the answer. A
+    /// stale token is passed over: an operator's verb came first.
+    fn overlapped(&self, lease: &Lease, claims: &[(OccurrenceId, i64)], running: &[OccurrenceId], now: DateTime<Utc>)
+    -> Result<Overlapped>;
+
+    /// Stores the successors of occurrences that have just started, whose policy lets the next one start beside them or in their place
+    /// (`sexton_core::decide::overlap::runs_ahead`). Before: claimed under the token. After: the end of each gives no other successor; what was
+    /// missed before it began is counted. A stale token is passed over, and one that is followed already: its end came first. Answers when
+    /// the first successor is due.
+    fn follow(&self, lease: &Lease, claims: &[(OccurrenceId, i64)], now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>>;
 
     /// Stores one occurrence of cause `backfill` for each instant, due at once, all or nothing. The schedule's own next one stays where it
     /// is. Refused if the event is not there (`INP009`) or has ended (`INP010`).
@@ -83,17 +116,34 @@ pub trait Store: Send + Sync {
     /// Settles ends of runs in one transaction, in order: the run recorded, the row removed or due again, successor and follow-ups
     /// stored, event state and counters moved, as `sexton_core::decide::after_run` says with the rows of that moment. A stale token or
     /// epoch records the run as `lost` and changes nothing else. A run's log, if it has one, is stored with it, a lost run's too. An event whose row cannot be read, or whose schedule cannot say its next
-    /// instant, is paused with the reason; its run stands. An error settles nothing.
+    /// instant, is paused with the reason; its run stands. What follows the event is set off, or ended if nothing can set it off any more, in the
+    /// same transaction. An error settles nothing.
     fn settle(&self, lease: &Lease, ends: &[RunEnd], now: DateTime<Utc>) -> Result<Vec<Settled>>;
 
-    /// The earliest due instant of an unclaimed occurrence of these types.
-    fn next_due(&self, types: &[TypeId]) -> Result<Option<DateTime<Utc>>>;
+    /// When something of these types can be claimed next. What a full concurrency limit holds back wakes nobody: see
+    /// [`NextClaim::held_back`].
+    fn next_claim(&self, types: &[TypeId], now: DateTime<Utc>) -> Result<NextClaim>;
+
+    /// The earliest due instant of an unclaimed occurrence of these types, but for what a full concurrency limit holds back.
+    fn next_due(&self, types: &[TypeId]) -> Result<Option<DateTime<Utc>>> {
+        let next = self.next_claim(types, DateTime::<Utc>::MAX_UTC)?;
+        Ok([next.ahead, next.on_time].into_iter().flatten().min())
+    }
+
+    /// Sets a limit in place of what was on the same thing. After: claims keep to it; what is claimed already counts and is left alone, so that
+    /// a lowered limit lets what runs finish. Tokens spent stay spent.
+    fn set_limit(&self, lease: &Lease, limit: &Limit, by: &Actor, now: DateTime<Utc>) -> Result<()>;
+    /// Takes a limit away; what waited behind it can be claimed. Answers whether it was there.
+    fn remove_limit(&self, lease: &Lease, on: &LimitOn, by: &Actor, now: DateTime<Utc>) -> Result<bool>;
+    /// Every limit, with what is taken of it now.
+    fn limits(&self, now: DateTime<Utc>) -> Result<Vec<LimitRow>>;
 
     /// Changes one event. Tokens of its claimed occurrences are bumped, but not of those in `running`: they settle normally. Refused
     /// (`INP009` no such event, `INP010` state does not allow it, named). `Resume` judges the held row that the schedule gave by the misfire
-    /// policy, as one that was found late, so that at most one run makes up for the pause; other rows go on as they are. `Edit`
+    /// policy, as one that was found late, so that at most one run makes up for the pause; other rows go on as they are; an event whose schedule is spent and that has no row left is completed. `Edit`
     /// of the schedule re-plans from `now` on and counts what was missed as skipped, also while an occurrence runs or waits for its retry:
-    /// the new schedule has no past. After: the event as stored.
+    /// the new schedule has no past. `RunNow` follows the overlap policy while something of the event is going, or is about to by an earlier
+    /// `RunNow`: it waits, or is refused (`INP029`, `INP030` if its queue is full) and counted as skipped. After: the event as stored.
     fn alter(&self, lease: &Lease, id: EventId, change: &Change, running: &[OccurrenceId], by: &Actor, now: DateTime<Utc>)
     -> Result<Event>;
 
@@ -115,6 +165,8 @@ pub trait Store: Send + Sync {
     fn event(&self, id: EventId) -> Result<Option<Event>>;
     /// Events, newest first.
     fn events(&self, filter: &EventFilter, page: &Page) -> Result<Vec<Event>>;
+    /// What an event follows, and which of that has come about since it was set off last; empty if its schedule is another.
+    fn links(&self, id: EventId) -> Result<Vec<LinkRow>>;
     /// What is still to run of one event, dead letters included, by ordinal.
     fn waiting(&self, id: EventId) -> Result<Vec<Waiting>>;
     /// Runs, newest first, each with its row number to page on.
@@ -172,6 +224,8 @@ pub trait Store: Send + Sync {
     /// Forgets the crashes of a plugin: somebody trusts it again.
     fn forgive_crashes(&self, plugin: &str) -> Result<()>;
 
+    /// The keys that a plugin keeps, by name.
+    fn state_keys(&self, plugin: &str) -> Result<Vec<StateRow>>;
     /// Reads a plugin's own key: value and version (0 = absent).
     fn state_get(&self, plugin: &str, key: &str) -> Result<(Option<Value>, i64)>;
     /// Writes a plugin's own key if its version is `expected` (`None` = whatever it is); a `None` value removes it. Answers the new
@@ -182,8 +236,6 @@ pub trait Store: Send + Sync {
     fn audit(&self, line: &AuditLine) -> Result<()>;
     /// Audit lines, newest first, with their numbers.
     fn audit_lines(&self, filter: &AuditFilter, page: &Page) -> Result<Vec<(i64, AuditLine)>>;
-    /// Deletes at most `limit` runs finished before `before` with their logs, and ended events finished before then that have no runs left. Answers how many rows.
-    fn prune(&self, before: DateTime<Utc>, limit: usize) -> Result<i64>;
 
     /// Stops taking verbs, ends what is queued, checkpoints and releases the lock. Later verbs answer `Closed`.
     fn close(&self);

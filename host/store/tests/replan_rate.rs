@@ -31,7 +31,12 @@ fn events_of_a_zone_are_planned_again() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = Sqlite::open(&dir.path().join("rate.db")).expect("a store");
     let (lease, by) = (store.attach("tower", now()).expect("a lease"), Actor("test".to_owned()));
-    let offer = Offer { event_type: "acme.ring".to_owned(), args_schema: json!({ "type": "object" }), retry: None };
+    let offer = Offer {
+        event_type: "acme.ring".to_owned(),
+        args_schema: json!({ "type": "object" }),
+        retry: None,
+        time_limit: sexton_core::TimeLimit::default(),
+    };
     let generation = store.new_generation("bells", "d1", now()).expect("a generation");
     let types = store.publish(&lease, "bells", generation, &[offer], &[], &by, now()).expect("a type");
     let (calendars, mut ids) = (Calendars::default(), EventIds::new(u8::try_from(lease.host).expect("a small number"), None));

@@ -15,6 +15,9 @@ pub struct Arguments {
     attempts: Option<u32>,
     first_delay_ms: Option<u64>,
     max_delay_ms: Option<u64>,
+    deadline_ms: Option<u64>,
+    timeout_ms: Option<u64>,
+    grace_ms: Option<u64>,
 }
 
 impl Parse for Arguments {
@@ -26,7 +29,8 @@ impl Parse for Arguments {
         let owner = input.parse::<Path>().map_err(|e| Error::new(e.span(), shape))?;
         input.parse::<Token![,]>().map_err(|e| Error::new(e.span(), shape))?;
         let id = input.parse::<LitStr>().map_err(|e| Error::new(e.span(), shape))?;
-        let mut arguments = Self { owner, id, attempts: None, first_delay_ms: None, max_delay_ms: None };
+        let (attempts, first_delay_ms, max_delay_ms, deadline_ms) = (None, None, None, None);
+        let mut arguments = Self { owner, id, attempts, first_delay_ms, max_delay_ms, deadline_ms, timeout_ms: None, grace_ms: None };
         while !input.is_empty() {
             input.parse::<Token![,]>()?;
             if !input.is_empty() {
@@ -52,8 +56,12 @@ impl Arguments {
             }
             "first_delay" => self.first_delay_ms = Some(millis(&input.parse()?)?),
             "max_delay" => self.max_delay_ms = Some(millis(&input.parse()?)?),
+            "deadline" => self.deadline_ms = Some(millis(&input.parse()?)?),
+            "timeout" => self.timeout_ms = Some(some_time(&input.parse()?)?),
+            "grace" => self.grace_ms = Some(some_time(&input.parse()?)?),
             other => {
-                return Err(Error::new(name.span(), format!("`{other}` is not known here: `attempts`, `first_delay` or `max_delay`")));
+                let known = "`attempts`, `first_delay`, `max_delay`, `deadline`, `timeout` or `grace`";
+                return Err(Error::new(name.span(), format!("`{other}` is not known here: {known}")));
             }
         }
         Ok(())
@@ -66,6 +74,14 @@ impl Arguments {
             return Err(Error::new(self.id.span(), "the prefix `sexton.` is reserved for types built into the host"));
         }
         Ok(())
+    }
+}
+
+/// `10s` as milliseconds, and not none.
+fn some_time(text: &LitStr) -> Result<u64, Error> {
+    match millis(text)? {
+        0 => Err(Error::new(text.span(), "no run can do anything in no time")),
+        ms => Ok(ms),
     }
 }
 
@@ -123,6 +139,7 @@ pub fn expand(arguments: &Arguments, block: &Block) -> Result<TokenStream, Error
     let (owner, job) = (&arguments.owner, &block.self_ty);
     let id = ids::as_static(&arguments.id, true);
     let (attempts, first, max) = (option(arguments.attempts), option(arguments.first_delay_ms), option(arguments.max_delay_ms));
+    let (deadline, timeout, grace) = (option(arguments.deadline_ms), option(arguments.timeout_ms), option(arguments.grace_ms));
     Ok(quote! {
         #block
 
@@ -135,7 +152,8 @@ pub fn expand(arguments: &Arguments, block: &Block) -> Result<TokenStream, Error
                 #owner.attribute_owner(),
                 &ID,
                 sexton::JobCode::of::<#job>(),
-                sexton::RetryText { attempts: #attempts, first_delay_ms: #first, max_delay_ms: #max },
+                sexton::RetryText { attempts: #attempts, first_delay_ms: #first, max_delay_ms: #max, deadline_ms: #deadline },
+                sexton::TimeText { timeout_ms: #timeout, grace_ms: #grace },
             );
         };
     })

@@ -19,7 +19,8 @@ mod plugin;
 /// ```
 ///
 /// The first argument is the `static` `ScheduledEventRegistryWrapper` that offers it, or `ScheduledEventManager` for code built into the
-/// host. A retry policy may follow: `attempts = 5`, `first_delay = "10s"`, `max_delay = "10m"`; what is not said takes the host's default.
+/// host. A retry policy may follow: `attempts = 5`, `first_delay = "10s"`, `max_delay = "10m"`; what is not said takes the host's default. So may `deadline = "1h"` (no attempt due later after the first),
+/// `timeout = "30s"` (a run that takes longer is asked to stop) and `grace = "5s"` (how long it may then take to).
 /// Several attributes on one block register one job under several types.
 #[proc_macro_attribute]
 pub fn scheduled_event(arguments: TokenStream, item: TokenStream) -> TokenStream {

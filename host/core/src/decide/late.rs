@@ -5,6 +5,7 @@
 //! a flood.
 
 use super::SKIPPED_MAX;
+use super::newest;
 use super::skips::{Absence, SkipReason, Skips};
 use crate::refusal::Refusal;
 use crate::schedule::{Misfire, Plan, Rule, Schedule, instant};
@@ -53,6 +54,39 @@ pub struct Found {
 
 /// Judges a row that the schedule gave and that was not started yet.
 pub fn when_found(schedule: &Schedule, plan: &Plan<'_>, found: &Found, absence: &Absence, now: Instant) -> Result<Late, Refusal> {
+    judge(schedule, plan, found, absence, Instant::MIN_UTC, now)
+}
+
+/// The same for a row that had waited behind an earlier one: it is late from when it was let go, which is when it was due; what passed
+/// until then was held up as it was.
+pub fn when_found_queued(schedule: &Schedule, plan: &Plan<'_>, found: &Found, absence: &Absence, now: Instant) -> Result<Late, Refusal> {
+    judge(schedule, plan, found, absence, found.due_at, now)
+}
+
+/// The same for a row whose successor is there already: it concerns its own instant, and what came after it is the successor's. Where one run
+/// makes up for all that was missed, that is the successor's, too.
+pub fn when_found_followed(schedule: &Schedule, found: &Found, absence: &Absence, now: Instant) -> Late {
+    let terms = &schedule.terms;
+    let (now, own) = (instant::to_micros(now), found.scheduled_for);
+    let age = now - own;
+    let is_older = |than: TimeDelta| age > than;
+    let skip = |reason| Late::Skip { successor: None, skips: Skips::of(reason, 1) };
+    if terms.expires.and_then(|expires| TimeDelta::from_std(expires).ok()).is_some_and(is_older) {
+        return skip(SkipReason::Expired);
+    }
+    if now - found.due_at.max(own) <= GRACE {
+        return Late::Run;
+    }
+    if is_older(TimeDelta::from_std(terms.window()).unwrap_or(TimeDelta::MAX)) {
+        return skip(SkipReason::CatchUp);
+    }
+    match terms.misfire {
+        Misfire::All | Misfire::Earliest => Late::Run,
+        Misfire::Latest | Misfire::Skip => skip(absence.of(own)),
+    }
+}
+
+fn judge(schedule: &Schedule, plan: &Plan<'_>, found: &Found, absence: &Absence, held: Instant, now: Instant) -> Result<Late, Refusal> {
     let terms = &schedule.terms;
     let (now, own) = (instant::to_micros(now), found.scheduled_for);
     let expires = terms.expires.and_then(|expires| TimeDelta::from_std(expires).ok());
@@ -83,7 +117,7 @@ pub fn when_found(schedule: &Schedule, plan: &Plan<'_>, found: &Found, absence: 
     };
     let floor = now.checked_sub_signed(reach).map_or(Instant::MIN_UTC, before);
     let counted = found.counted_to.map_or(own, |to| to.max(own));
-    let missed = Missed { plan, own, counted, absence, now, floor, too_old, cap: Instant::MIN_UTC };
+    let missed = Missed { plan, own, counted, absence, held, now, floor, too_old, cap: Instant::MIN_UTC };
     match terms.misfire {
         Misfire::Skip => missed.none(),
         Misfire::Latest => missed.latest(),
@@ -104,6 +138,8 @@ struct Missed<'a> {
     own: Instant,
     counted: Instant,
     absence: &'a Absence,
+    /// What lies at or before this instant was held back by an earlier run, and by nobody's absence.
+    held: Instant,
     now: Instant,
     /// What lies at or before this instant is too old to be run.
     floor: Instant,
@@ -154,6 +190,7 @@ impl Missed<'_> {
         let reason = match self.own {
             own if own <= self.floor => self.too_old,
             own if own <= self.cap => SkipReason::CatchUp,
+            own if own <= self.held => SkipReason::Overlap,
             own => self.absence.of(own),
         };
         let mut skips = Skips::of(reason, 1);
@@ -168,8 +205,9 @@ impl Missed<'_> {
         }
         let floor = self.floor.clamp(after, until);
         let cap = self.cap.clamp(floor, until);
-        let over = [(self.too_old, after, floor), (SkipReason::CatchUp, floor, cap)];
-        for (reason, from, to) in over.into_iter().chain(self.absence.stretches(cap, until)) {
+        let held = self.held.clamp(cap, until);
+        let over = [(self.too_old, after, floor), (SkipReason::CatchUp, floor, cap), (SkipReason::Overlap, cap, held)];
+        for (reason, from, to) in over.into_iter().chain(self.absence.stretches(held, until)) {
             skips.add(reason, self.plan.count(from, to, SKIPPED_MAX)?);
         }
         Ok(())
@@ -181,12 +219,6 @@ impl Missed<'_> {
         if self.plan.count(self.counted, self.now, ALL_MAX)? < ALL_MAX {
             return Ok(before(self.own));
         }
-        let (mut low, mut high) = (before(self.counted).timestamp_micros(), self.now.timestamp_micros());
-        while low.saturating_add(1) < high {
-            let middle = low + high.saturating_sub(low) / 2;
-            let at = DateTime::from_timestamp_micros(middle).unwrap_or(self.now);
-            if self.plan.count(at, self.now, ALL_MAX + 1)? > ALL_MAX { low = middle } else { high = middle }
-        }
-        Ok(DateTime::from_timestamp_micros(high).unwrap_or(self.now))
+        newest::floor(self.plan, before(self.counted), self.now, ALL_MAX)
     }
 }

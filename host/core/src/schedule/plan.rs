@@ -63,7 +63,7 @@ impl Schedule {
     pub fn plan<'a>(&'a self, calendars: &'a Calendars) -> Result<Plan<'a>, Refusal> {
         let kind = match &self.rule {
             Rule::Once { when } => Kind::Once(*when),
-            Rule::Manual => Kind::Never,
+            Rule::Follows { .. } | Rule::Manual => Kind::Never,
             Rule::After { delay } => TimeDelta::from_std(*delay).map_or(Kind::Never, Kind::After),
             Rule::Every { step: Step::Clock(step), anchor, .. } => {
                 Kind::Grid { step: *step, anchor: anchor.or(self.terms.start).unwrap_or(DateTime::UNIX_EPOCH) }
@@ -105,7 +105,7 @@ fn read(rule: &Rule, terms: &Terms) -> Result<Zoned, Refusal> {
             let anchor = anchor.or(terms.start).and_then(to_jiff).unwrap_or_default();
             (Floating::Grid(CivilGrid { step, anchor: floor_to_second(zone::zone(tz)?.to_datetime(anchor)) }), tz, false)
         }
-        Rule::Once { .. } | Rule::After { .. } | Rule::Manual => {
+        Rule::Once { .. } | Rule::After { .. } | Rule::Follows { .. } | Rule::Manual => {
             return Err(Refusal::new("INP016", Blame::Bug, "this kind of schedule has no zone"));
         }
     };
@@ -115,7 +115,7 @@ fn read(rule: &Rule, terms: &Terms) -> Result<Zoned, Refusal> {
 }
 
 impl Plan<'_> {
-    /// The first instant of an event created at `created_at`. `None`: manual.
+    /// The first instant of an event created at `created_at`. `None`: manual, or it follows others.
     pub fn first(&self, created_at: Instant) -> Result<Option<Instant>, Refusal> {
         match self.kind {
             Kind::Once(when) => Ok(Some(when)),

@@ -92,6 +92,7 @@ impl Terms {
         let allowed = match kind {
             "manual" => &[][..],
             "once" => &["jitter", "expires"],
+            "follows" => &["start", "end", "max_runs", "jitter", "expires"],
             "after" => &["start", "end", "max_runs", "exclude", "only", "misfire", "catch_up", "jitter", "expires"],
             _ => &["start", "end", "max_runs", "exclude", "only", "misfire", "catch_up", "jitter", "expires", "gap", "fold"],
         };

@@ -3,6 +3,7 @@
 //! Not the rule itself. What must hold: what is written is read back as the same schedule, and what contradicts itself is refused with a
 //! sentence, never resolved by a silent preference.
 
+use super::follows::Link;
 use super::{AFTER_LEAST, CronOptions, DayMatch, Dialect, Fold, Gap, Misfire, Rule, Schedule, Step, Terms, cron, duration, instant, rrule};
 use crate::refusal::{Blame, Refusal};
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
@@ -10,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::time::Duration;
 
-const KINDS: &str = "exactly one of `once` `every` `after` `cron` `rrule` `manual`";
+const KINDS: &str = "exactly one of `once` `every` `after` `cron` `rrule` `follows` `manual`";
 
 /// The JSON form: exactly one of the kinds, with what belongs to it.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -34,6 +35,8 @@ pub struct ScheduleText {
     rrule: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tz: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    follows: Option<Vec<Link>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     manual: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -87,6 +90,7 @@ impl ScheduleText {
             ("after", self.after.is_some()),
             ("cron", self.cron.is_some()),
             ("rrule", self.rrule.is_some()),
+            ("follows", self.follows.is_some()),
             ("manual", self.manual.is_some()),
         ];
         let given: Vec<&str> = kinds.into_iter().filter_map(|(name, is_given)| is_given.then_some(name)).collect();
@@ -156,6 +160,9 @@ impl ScheduleText {
             };
             return Ok(Rule::Rrule { text, tz });
         }
+        if let Some(links) = self.follows {
+            return Ok(Rule::Follows { links });
+        }
         let Some(expression) = self.cron else { return Ok(Rule::Manual) };
         if let Some(step) = cron::every(&expression) {
             let is_plain = self.tz.is_none() && self.dialect.is_none() && self.day_match.is_none();
@@ -201,6 +208,7 @@ impl From<Schedule> for ScheduleText {
                 ..written
             },
             Rule::Rrule { text, tz } => Self { rrule: Some(text), tz: Some(tz), ..written },
+            Rule::Follows { links } => Self { follows: Some(links), ..written },
             Rule::Manual => Self { manual: Some(true), ..written },
         }
     }

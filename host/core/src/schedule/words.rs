@@ -3,7 +3,7 @@
 //! Not the instants themselves. What must hold: nothing here decides when something runs.
 
 use super::text::instant_text;
-use super::{Fold, Gap, Misfire, Rule, Schedule, cron, duration, rrule, zone};
+use super::{Fold, Gap, Misfire, Rule, Schedule, cron, duration, follows, rrule, zone};
 use crate::refusal::Refusal;
 use chrono::{DateTime, FixedOffset, Offset, Utc};
 
@@ -31,6 +31,7 @@ impl Schedule {
                 format!("{} Read on the clocks of {tz}.{class}", pattern.words())
             }
             Rule::Rrule { text, tz } => format!("{} Read on the clocks of {tz}.", sentence(&rrule::read(text)?.rules.words())),
+            Rule::Follows { links } => follows::words(links),
             Rule::Manual => "Only when somebody says so.".to_owned(),
         }];
         said.extend(self.terms_in_words());

@@ -10,6 +10,7 @@ use crate::rejection::Rejection;
 use crate::runner::bounds::{BATCH_MAX, NAME_MAX, OFFERS_MAX, SENTENCE_MAX};
 use crate::runner::{last_words, weight};
 use crate::seam::{Farewell, Memory, Report};
+use crate::shown::cut;
 use abi_stable::std_types::RSlice;
 use sexton_plugin_api::abi::{PluginRoot_Ref, Reply};
 use sexton_plugin_api::wire::{Batch, EntryFailure, LoadOrder};
@@ -137,9 +138,9 @@ pub(super) fn said(reply: &Reply) -> Result<(), EntryFailure> {
         return Ok(());
     }
     let mut failure: EntryFailure = serde_json::from_slice(reply.body.as_slice()).unwrap_or_else(|e| unsaid(&e));
-    failure.message = host_table::cut(&failure.message, SENTENCE_MAX);
-    failure.kind = host_table::cut(&failure.kind, NAME_MAX);
-    failure.place = failure.place.map(|place| host_table::cut(&place, NAME_MAX));
+    failure.message = cut(&failure.message, SENTENCE_MAX);
+    failure.kind = cut(&failure.kind, NAME_MAX);
+    failure.place = failure.place.map(|place| cut(&place, NAME_MAX));
     Err(failure)
 }
 

@@ -47,7 +47,7 @@ const fn kind(name: &'static str, most: usize) -> Kind {
     Kind { name, most: most + AROUND }
 }
 
-/// A sentence is cut by bytes, and its end is a mark of three.
+/// A sentence is cut by bytes, with the mark that says so.
 const FAILURE_MAX: usize = SENTENCE_MAX + 2 * NAME_MAX;
 const CONFINED: Kind = kind("what confines it", 512 << 10);
 /// In the order of the variants of `Report`.

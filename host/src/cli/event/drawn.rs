@@ -42,9 +42,30 @@ fn schedule_text(schedule: &Value) -> String {
         [one("cron"), one("tz")].join(" ").trim_end().to_owned()
     } else if kinds.contains_key("rrule") {
         cut(&[one("rrule"), one("tz")].join(" "), 40)
+    } else if let Some(links) = kinds.get("follows").and_then(Value::as_array) {
+        cut(&format!("follows {}", links.iter().map(link_text).collect::<Vec<_>>().join(" ")), 40)
     } else {
         "manual".to_owned()
     }
+}
+
+/// `ID`, or `ID:failure`.
+fn link_text(link: &Value) -> String {
+    let id = link.as_str().map_or_else(|| text(link, "event"), str::to_owned);
+    match link["on"].as_str() {
+        None | Some("success") => id,
+        Some(on) => format!("{id}:{on}"),
+    }
+}
+
+/// What it follows, line by line, and what of that has come about.
+fn followed(event: &Value) -> String {
+    let line = |link: &Value| {
+        let state = link["state"].as_str().unwrap_or("not there any more");
+        let mark = if link["satisfied"] == true { "has come about" } else { "waited for" };
+        format!("{}, {state}: {mark}", link_text(link))
+    };
+    event["follows"].as_array().into_iter().flatten().map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// The schedule in words; nothing if this build does not know it.
@@ -67,6 +88,21 @@ fn next_run(event: &Value) -> String {
         said += &format!("\nwithin the {jitter} after the time that its schedule gives (jitter)");
     }
     said
+}
+
+/// How many wait behind another of the event; nothing if none does.
+fn queued(event: &Value) -> String {
+    let waiting = event["waiting"].as_array();
+    match waiting.into_iter().flatten().filter(|waits| waits["queued"] == true).count() {
+        0 => String::new(),
+        n => n.to_string(),
+    }
+}
+
+/// Why one waits: its cause, and that it does so behind another.
+fn cause(waits: &Value) -> String {
+    let cause = text(waits, "cause");
+    if waits["queued"] == true && cause != "queued" { cause + ", queued" } else { cause }
 }
 
 /// How many were skipped, and why.
@@ -96,12 +132,20 @@ pub fn altered(answer: &Value) -> String {
 
 /// What was accepted.
 pub fn accepted(answer: &Value) -> String {
-    let mut line = format!("scheduled {}", text(answer, "id"));
+    let done = if answer["kept"] == true { "kept" } else { "scheduled" };
+    let mut line = format!("{done} {}", text(answer, "id"));
     if answer["next_run_at"].is_string() {
         line += &format!(", first run {} ({})", instant(answer, "next_run_at"), distance(answer, "next_run_at"));
     }
     if answer["unresolved"] == true {
         line += "\nunresolved: nobody serves its type on this host now; it waits until somebody does";
+    }
+    for replaced in answer["replaced"].as_array().into_iter().flatten() {
+        line += &format!("\nreplaced {}", text(replaced, "id"));
+        match text(replaced, "running").as_str() {
+            "" | "[]" => {}
+            running => line += &format!(", still running: {running}"),
+        }
     }
     for note in answer["notes"].as_array().into_iter().flatten().filter_map(Value::as_str) {
         line += &format!("\nnote: {note}");
@@ -139,6 +183,7 @@ pub fn drawn(event: &Value) -> String {
         ("reason", text(event, "reason")),
         ("next run", next_run(event)),
         ("schedule", [words(event), event["schedule"].to_string()].join("\n").trim_start().to_owned()),
+        ("follows", followed(event)),
         ("zone", text(event, "schedule.tz")),
         ("args", text(event, "args")),
         ("key", text(event, "key")),
@@ -148,8 +193,10 @@ pub fn drawn(event: &Value) -> String {
         ("labels", filled(event, "labels")),
         ("priority", text(event, "priority")),
         ("retry", text(event, "retry")),
+        ("policy", Some(text(event, "policy")).filter(|policy| policy != "{}").unwrap_or_default()),
         ("standing of", text(event, "standing_of")),
         ("occurrences", text(event, "occurrences")),
+        ("queued", queued(event)),
         ("skipped", skipped(event)),
         ("created", format!("{} by {}", instant(event, "created_at"), text(event, "created_by"))),
         ("finished", instant(event, "finished_at")),
@@ -176,7 +223,7 @@ const WAITING: &[Column] = &[
     Column { head: "OCCURRENCE", cell: |w| text(w, "occurrence") },
     Column { head: "DUE", cell: |w| instant(w, "due_at") },
     Column { head: "", cell: |w| distance(w, "due_at") },
-    Column { head: "CAUSE", cell: |w| text(w, "cause") },
+    Column { head: "CAUSE", cell: cause },
     Column { head: "ATTEMPT", cell: |w| text(w, "attempt") },
     Column { head: "DEAD", cell: |w| cut(&text(w, "dead"), 60) },
 ];
@@ -190,6 +237,7 @@ mod tests {
     fn a_card_says_the_schedule_in_words_and_why_runs_were_skipped() {
         let event = json!({
             "id": "evt_1", "state": "scheduled", "next_run_at": "2026-03-29T01:00:13Z", "skipped": 9, "skips": {"catch_up": 2, "downtime": 7},
+            "waiting": [{"occurrence": "evt_1.2", "cause": "run_now", "queued": true}, {"occurrence": "evt_1.1", "cause": "schedule", "queued": false}],
             "schedule": {"cron": "30 2 * * *", "tz": "Pacific/Apia", "jitter": "1m"},
         });
         let said = drawn(&event);
@@ -200,6 +248,8 @@ mod tests {
             "Sun 2026-03-29 14:00:13 +13:00 in Pacific/Apia",
             "within the 1m after",
             "9: 2 catch-up, 7 downtime",
+            "queued    1",
+            "run_now, queued",
         ] {
             assert!(said.contains(part), "{part}: {said}");
         }

@@ -95,7 +95,7 @@ fn only_the_host_may_prune_and_a_run_that_ended_may_not_schedule() {
     let rig = Rig::new();
     let generation = Generation::succeeding(&rig, 1);
     rig.serve(&[("a.a", Some(&generation.serving))]);
-    generation.report(Report::Call { call: 1, run: 0, request: HostCall::Prune { older_than_s: 0 } });
+    generation.report(Report::Call { call: 1, run: 0, request: HostCall::Prune { older_than_s: Some(0) } });
     generation.until("it was refused", |seen| matches!(&seen.answers[..], [Err(_)]));
     let events = vec![order("a.a", json!({}))];
     generation.report(Report::Call { call: 2, run: 4_711, request: HostCall::Schedule { events } });

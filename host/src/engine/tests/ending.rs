@@ -19,10 +19,10 @@ fn a_run_is_asked_to_stop_and_one_that_is_not_there_is_refused() {
     let id = rig.schedule(event("a.a", once(in_ms(0))));
     generation.until("it has started", |seen| seen.ran.len() == 1);
     let occurrence = rig.engine.in_flight()[0].occurrence;
-    rig.engine.cancel_run(occurrence).unwrap();
+    rig.engine.cancel_run(occurrence, &rig.by).unwrap();
     until("it is cancelled", || rig.outcomes(id) == [Outcome::Cancelled]);
     until("it is out of the table", || rig.engine.in_flight().is_empty());
-    assert_eq!(rig.engine.cancel_run(occurrence).unwrap_err().code, "INP012");
+    assert_eq!(rig.engine.cancel_run(occurrence, &rig.by).unwrap_err().code, "INP012");
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn a_cancel_outlives_the_generation_that_had_not_started_it() {
     let (cancelled, other) = (rig.schedule(event("a.a", once(in_ms(0)))), rig.schedule(event("a.a", once(in_ms(0)))));
     old.until("it has both", |seen| seen.ran.len() == 2);
     let run = rig.engine.in_flight().into_iter().find(|r| r.occurrence.event == cancelled).unwrap();
-    rig.engine.cancel_run(run.occurrence).unwrap();
+    rig.engine.cancel_run(run.occurrence, &rig.by).unwrap();
     old.go();
     let new = Generation::succeeding(&rig, 2);
     rig.serve(&[("a.a", Some(&new.serving))]);

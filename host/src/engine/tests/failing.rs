@@ -6,17 +6,21 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use sexton_core::calendar::Calendar;
+use sexton_core::decide::alert::{Alert, AlertStanding};
+use sexton_core::limit::{Limit, LimitOn};
 use sexton_core::schedule::zone::ZoneRules;
-use sexton_core::{Event, EventId, Occurrence, OccurrenceId, Outcome, Refusal, Run, TypeId};
+use sexton_core::{Event, EventId, Occurrence, OccurrenceId, Outcome, Refusal, RetentionRule, Run, TypeId};
 use sexton_loader::flight::FlightFile;
 use sexton_plugin_api::wire::JobEnd;
 use sexton_store::rows::{
-    Aborted, Actor, AuditFilter, AuditLine, CalendarRow, Change, ClockPage, Counts, Crash, Decision, EventFilter, GenerationRow, Intention,
-    Lease, Misfired, Offer, Page, PluginRow, RunEnd, RunFilter, RunLog, Settled, TypeRow, Waiting, ZonePage, ZoneRow,
+    Aborted, Actor, AlertFound, AlertMove, AlertRow, AuditFilter, AuditLine, CalendarRow, Change, ClockPage, Counts, Crash, DeadFilter,
+    DeadLetter, DeadPage, Decision, EventFilter, GenerationRow, Intention, Lease, LimitRow, LinkRow, Misfired, NextClaim, Offer,
+    Overlapped, Page, PluginRow, Pruned, Pruning, RetentionRow, RunEnd, RunFilter, RunLog, Settled, StateRow, Stored, TypeRow, TypeStats,
+    Waiting, ZonePage, ZoneRow,
 };
 use sexton_store::sqlite::Sqlite;
-use sexton_store::store::{Result, StandingOffer};
-use sexton_store::{ErrorKind, Store, StoreError};
+use sexton_store::store::{Each, Result, StandingOffer};
+use sexton_store::{DeadLetters, ErrorKind, History, Store, StoreError};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -51,10 +55,21 @@ macro_rules! passed_on {
     };
 }
 
+impl DeadLetters for Failing {
+    passed_on! {
+        fn dead_letters(&self, filter: &DeadFilter, page: &DeadPage) -> Result<Vec<DeadLetter>>;
+        fn count_dead_letters(&self, filter: &DeadFilter) -> Result<i64>;
+        fn requeue(&self, lease: &Lease, which: &[OccurrenceId], by: &Actor, now: DateTime<Utc>) -> Result<Each>;
+        fn discard(&self, lease: &Lease, which: &[OccurrenceId], by: &Actor, now: DateTime<Utc>) -> Result<Each>;
+        fn hasten(&self, lease: &Lease, occurrence: OccurrenceId, running: &[OccurrenceId], by: &Actor, now: DateTime<Utc>) -> Result<()>;
+        fn cancel_many(&self, lease: &Lease, ids: &[EventId], running: &[OccurrenceId], by: &Actor, now: DateTime<Utc>) -> Result<u64>;
+    }
+}
+
 impl Store for Failing {
-    fn claim(&self, lease: &Lease, types: &[TypeId], until: DateTime<Utc>, limit: usize) -> Result<Vec<Occurrence>> {
+    fn claim_at(&self, lease: &Lease, types: &[TypeId], now: DateTime<Utc>, until: DateTime<Utc>, limit: usize) -> Result<Vec<Occurrence>> {
         self.look()?;
-        self.inner.claim(lease, types, until, limit)
+        self.inner.claim_at(lease, types, now, until, limit)
     }
 
     fn settle(&self, lease: &Lease, ends: &[RunEnd], now: DateTime<Utc>) -> Result<Vec<Settled>> {
@@ -72,6 +87,17 @@ impl Store for Failing {
         self.inner.misfire(lease, found, now)
     }
 
+    fn overlapped(
+        &self,
+        lease: &Lease,
+        claims: &[(OccurrenceId, i64)],
+        running: &[OccurrenceId],
+        now: DateTime<Utc>,
+    ) -> Result<Overlapped> {
+        self.look()?;
+        self.inner.overlapped(lease, claims, running, now)
+    }
+
     fn recover(&self, lease: &Lease, aborted: &[Aborted], now: DateTime<Utc>) -> Result<(i64, i64)> {
         self.look()?;
         self.inner.recover(lease, aborted, now)
@@ -83,10 +109,14 @@ impl Store for Failing {
 
     passed_on! {
         fn attach(&self, name: &str, now: DateTime<Utc>) -> Result<Lease>;
-        fn schedule(&self, lease: &Lease, intentions: &[Intention], by: &Actor, now: DateTime<Utc>) -> Result<()>;
-        fn next_due(&self, types: &[TypeId]) -> Result<Option<DateTime<Utc>>>;
+        fn schedule(&self, lease: &Lease, intentions: &[Intention], by: &Actor, now: DateTime<Utc>) -> Result<Vec<Stored>>;
+        fn next_claim(&self, types: &[TypeId], now: DateTime<Utc>) -> Result<NextClaim>;
+        fn set_limit(&self, lease: &Lease, limit: &Limit, by: &Actor, now: DateTime<Utc>) -> Result<()>;
+        fn remove_limit(&self, lease: &Lease, on: &LimitOn, by: &Actor, now: DateTime<Utc>) -> Result<bool>;
+        fn limits(&self, now: DateTime<Utc>) -> Result<Vec<LimitRow>>;
         fn alter(&self, lease: &Lease, id: EventId, change: &Change, running: &[OccurrenceId], by: &Actor, now: DateTime<Utc>) -> Result<Event>;
         fn pause_many(&self, lease: &Lease, ids: &[EventId], reason: &str, running: &[OccurrenceId], by: &Actor, now: DateTime<Utc>) -> Result<u64>;
+        fn follow(&self, lease: &Lease, claims: &[(OccurrenceId, i64)], now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>>;
         fn backfill(&self, lease: &Lease, id: EventId, instants: &[DateTime<Utc>], by: &Actor, now: DateTime<Utc>) -> Result<()>;
         fn calendars(&self) -> Result<Vec<CalendarRow>>;
         fn set_calendar(&self, lease: &Lease, name: &str, calendar: &Calendar, by: &Actor, now: DateTime<Utc>) -> Result<i64>;
@@ -98,6 +128,7 @@ impl Store for Failing {
         fn clock_set_back(&self, lease: &Lease, back: TimeDelta, after: Option<OccurrenceId>, limit: usize, now: DateTime<Utc>) -> Result<ClockPage>;
         fn event(&self, id: EventId) -> Result<Option<Event>>;
         fn events(&self, filter: &EventFilter, page: &Page) -> Result<Vec<Event>>;
+        fn links(&self, id: EventId) -> Result<Vec<LinkRow>>;
         fn waiting(&self, id: EventId) -> Result<Vec<Waiting>>;
         fn runs(&self, filter: &RunFilter, page: &Page) -> Result<Vec<(i64, Run)>>;
         fn args_of(&self, type_id: TypeId, after: Option<EventId>, limit: usize) -> Result<Vec<(EventId, Box<RawValue>)>>;
@@ -115,11 +146,26 @@ impl Store for Failing {
         fn crashed(&self, crash: &Crash) -> Result<()>;
         fn crashes(&self, plugin: &str, since: DateTime<Utc>) -> Result<Vec<Crash>>;
         fn forgive_crashes(&self, plugin: &str) -> Result<()>;
+        fn state_keys(&self, plugin: &str) -> Result<Vec<StateRow>>;
         fn state_get(&self, plugin: &str, key: &str) -> Result<(Option<Value>, i64)>;
         fn state_put(&self, plugin: &str, key: &str, value: Option<&Value>, expected: Option<i64>) -> Result<std::result::Result<i64, i64>>;
         fn audit(&self, line: &AuditLine) -> Result<()>;
         fn audit_lines(&self, filter: &AuditFilter, page: &Page) -> Result<Vec<(i64, AuditLine)>>;
-        fn prune(&self, before: DateTime<Utc>, limit: usize) -> Result<i64>;
+    }
+}
+
+impl History for Failing {
+    passed_on! {
+        fn retention(&self) -> Result<Vec<RetentionRow>>;
+        fn set_retention(&self, lease: &Lease, event_type: Option<&str>, said: &RetentionRule, by: &Actor, now: DateTime<Utc>) -> Result<RetentionRule>;
+        fn clear_retention(&self, lease: &Lease, event_type: Option<&str>, by: &Actor, now: DateTime<Utc>) -> Result<bool>;
+        fn prune(&self, what: &Pruning, now: DateTime<Utc>) -> Result<Pruned>;
+        fn statistics(&self, event_type: Option<&str>, since: Option<DateTime<Utc>>) -> Result<Vec<TypeStats>>;
+        fn alerts(&self) -> Result<Vec<AlertRow>>;
+        fn set_alert(&self, lease: &Lease, name: &str, alert: &Alert, by: &Actor, now: DateTime<Utc>) -> Result<()>;
+        fn remove_alert(&self, lease: &Lease, name: &str, by: &Actor, now: DateTime<Utc>) -> Result<bool>;
+        fn alert_facts(&self, row: &AlertRow) -> Result<AlertFound>;
+        fn move_alert(&self, lease: &Lease, row: &AlertRow, to: (&AlertStanding, AlertMove), tells: Option<&Intention>, now: DateTime<Utc>) -> Result<bool>;
     }
 }
 

@@ -68,6 +68,7 @@ fn while_a_build_comes_in_arguments_fit_its_schema_as_well() {
         owner: old.owner.clone(),
         args_schema: old.args_schema.clone(),
         validator: old.validator.clone(),
+        time_limit: old.time_limit,
         coming: Some(Arc::new(coming)),
         serving: None,
     });

@@ -10,9 +10,9 @@ use crate::reports;
 use chrono::{DateTime, Utc};
 use parking_lot::{Condvar, Mutex};
 use serde_json::json;
-use sexton_core::{EventId, NewEvent, Outcome, Run, Schedule, TypeId};
+use sexton_core::{EventId, NewEvent, Outcome, Run, Schedule, TimeLimit, TypeId};
 use sexton_loader::flight::{FlightFile, Left};
-use sexton_loader::seam::{Ended, Farewell, Memory, Order, Report, Stamped};
+use sexton_loader::seam::{Death, Ended, Farewell, Killing, Memory, Order, Report, Stamped};
 use sexton_plugin_api::wire::{ActOrder, ActionOffer, CallRefusal, EntryFailure, HostCall, JobEnd, RunOrder, RunReply};
 use sexton_store::Store;
 use sexton_store::rows::{Actor, EventFilter, Lease, Offer, Page, RunFilter};
@@ -74,8 +74,13 @@ impl Rig {
 
     /// Makes a type known to the store; answers its number.
     pub fn publish(&self, event_type: &str) -> TypeId {
+        self.publish_limited(event_type, TimeLimit::default())
+    }
+
+    /// The same, with a time limit of its own.
+    pub fn publish_limited(&self, event_type: &str, time_limit: TimeLimit) -> TypeId {
         let args_schema = json!({"type": "object", "properties": {"wait": {"type": "boolean"}}, "additionalProperties": false});
-        let offer = Offer { event_type: event_type.into(), args_schema, retry: None };
+        let offer = Offer { event_type: event_type.into(), args_schema, retry: None, time_limit };
         let plugin = event_type.split('.').next().unwrap();
         let rows = self.store.publish(&self.lease, plugin, 1, &[offer], &[], &self.by, clock::now()).unwrap();
         rows[0].id
@@ -97,6 +102,7 @@ impl Rig {
                 id,
                 owner: name.split('.').next().map(Into::into),
                 coming: None,
+                time_limit: self.store.types().unwrap().into_iter().find(|t| t.id == id).unwrap().time_limit,
                 validator: jsonschema::validator_for(&args_schema).unwrap(),
                 args_schema,
                 serving: serving.map(Arc::clone),
@@ -188,6 +194,7 @@ pub struct Seen {
     pub ran: Vec<RunOrder>,
     pub answers: Vec<Result<serde_json::Value, CallRefusal>>,
     pub cancelled: Vec<u64>,
+    pub killed: Vec<Killing>,
     held: Vec<(u64, DateTime<Utc>)>,
     released: bool,
 }
@@ -204,13 +211,22 @@ impl Generation {
         Self::with_actions(rig, number, in_flight_max, Box::new(plan), Box::new(|_| (None, Ok(()))))
     }
 
+    /// One with a process of its own, as far as the engine can tell.
+    pub fn in_runner(rig: &Rig, number: i64, plan: impl FnMut(&RunOrder) -> Does + Send + 'static) -> Self {
+        Self::placed(rig, Placement::Runner, number, 8, Box::new(plan), Box::new(|_| (None, Ok(()))))
+    }
+
     pub fn with_actions(rig: &Rig, number: i64, in_flight_max: usize, plan: Plan, act: ActPlan) -> Self {
+        Self::placed(rig, Placement::InProcess, number, in_flight_max, plan, act)
+    }
+
+    fn placed(rig: &Rig, placement: Placement, number: i64, in_flight_max: usize, plan: Plan, act: ActPlan) -> Self {
         let (orders, inbox) = mpsc::channel();
         let serving = Arc::new(Serving {
             plugin: format!("p{number}"),
             generation: number,
             digest: format!("digest-{number}"),
-            placement: Placement::InProcess,
+            placement,
             orders,
             run_time: None,
             output_max: 1 << 20,
@@ -236,6 +252,15 @@ impl Generation {
         }
     }
 
+    /// Lets its runs take no longer. Before it serves.
+    pub fn limit(&mut self, run_time: Option<Duration>) {
+        Arc::get_mut(&mut self.serving).expect("it serves nobody yet").run_time = run_time;
+    }
+
+    pub fn killed(&self) -> Vec<Killing> {
+        self.seen.0.lock().killed.clone()
+    }
+
     pub fn ran(&self) -> Vec<RunOrder> {
         self.seen.0.lock().ran.clone()
     }
@@ -256,6 +281,24 @@ impl Generation {
 
     pub fn go(&self) {
         self.report(Report::Gone(Farewell { memory: Memory::None, unload: None, death: None }));
+    }
+
+    /// Its process is ended as it was told to; answers that order.
+    pub fn die_as_told(&self) -> Killing {
+        let mut told = None;
+        self.until("it is told to end", |seen| {
+            told = seen.killed.first().cloned();
+            told.is_some()
+        });
+        let killing = told.expect("waited for");
+        let death = Death { kind: killing.kind, cause: killing.why.clone(), run: killing.run };
+        self.report(Report::Gone(Farewell { memory: Memory::Unmapped, unload: None, death: Some(death) }));
+        killing
+    }
+
+    /// Ends one of its runs by itself.
+    pub fn end(&self, run: u64, end: JobEnd) {
+        self.report(Report::Done(vec![ended(run, end, clock::now())]));
     }
 }
 
@@ -295,6 +338,7 @@ impl Worker {
                         self.report(Report::Done(vec![ended(run, JobEnd::Cancelled { reason: "asked to".into() }, started)]));
                     }
                 }
+                Order::Kill(killing) => self.see(|seen| seen.killed.push(killing)),
                 _ => {}
             }
         }

@@ -93,7 +93,9 @@ fn paused_retry(ground: &Ground) {
 }
 
 fn cancel(ground: &Ground) {
-    let id = ground.schedule(every(60));
+    // Each run-now stands beside the one before, started or not.
+    let beside = RunPolicy { overlap: Overlap::Allow, ..RunPolicy::default() };
+    let id = ground.schedule(NewEvent { policy: beside, ..every(60) });
     let running = ground.claim_one(60);
     ground.alter(id, &Change::RunNow, 61).unwrap();
     let claimed = ground.claim_one(61);

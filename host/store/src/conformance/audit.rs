@@ -11,6 +11,7 @@ pub const THEMES: &[Theme] = &[
     ("audit: a refused verb leaves none", none),
     ("audit: pages", pages),
     ("audit: by subject and by the beginning of the verb", filters),
+    ("audit: by actor and since when", actors),
 ];
 
 fn lines(ground: &Ground) -> Vec<AuditLine> {
@@ -87,7 +88,7 @@ fn filters(ground: &Ground) {
     }
     let all = lines(ground);
     let of = |subject: Option<&str>, verb: Option<&str>| {
-        let filter = AuditFilter { subject: subject.map(str::to_owned), verb_prefix: verb.map(str::to_owned) };
+        let filter = AuditFilter { subject: subject.map(str::to_owned), verb_prefix: verb.map(str::to_owned), ..AuditFilter::default() };
         let is_asked = |line: &&AuditLine| {
             subject.is_none_or(|subject| line.subject == subject) && verb.is_none_or(|verb| line.verb.starts_with(verb))
         };
@@ -102,9 +103,29 @@ fn filters(ground: &Ground) {
     assert_eq!((of(Some("the bells"), Some("plugin.reload")), of(None, Some("event.pause"))), (2, 8));
     assert_eq!((of(Some("the bells"), Some("")), of(Some("nobody"), None), of(None, Some("lugin"))), (8, 0, 0));
     assert_eq!(of(Some("the bells%"), Some("%")), 0);
-    let filter = AuditFilter { subject: Some("the doors".to_owned()), verb_prefix: Some("plugin".to_owned()) };
+    let filter = AuditFilter { subject: Some("the doors".to_owned()), verb_prefix: Some("plugin".to_owned()), ..AuditFilter::default() };
     let page = |before| ground.store.audit_lines(&filter, &Page { before, limit: 4 }).unwrap();
     let (first, second) = (page(None), page(page(None).last().map(|(id, _)| *id)));
     let seen: Vec<_> = first.into_iter().chain(second).map(|(_, line)| line.detail).collect();
     assert_eq!(seen, [29, 21, 17, 13, 5, 1].map(|i| json!(i)).to_vec(), "pages of what is asked for");
+}
+
+fn actors(ground: &Ground) {
+    for (second, actor) in (10..).zip(["cli:ada", "cli:adam", "watcher", "plugin:bells", "cli:ada", "a_cli:ada"]) {
+        let actor = Actor(actor.to_owned());
+        ground
+            .store
+            .audit(&AuditLine { at: at(second), actor, verb: "v".to_owned(), subject: String::new(), detail: json!(second) })
+            .unwrap();
+    }
+    let of = |actor: Option<&str>, since: Option<i64>| -> Vec<i64> {
+        let filter = AuditFilter { actor: actor.map(str::to_owned), since: since.map(at), ..AuditFilter::default() };
+        ground.audited(&filter).into_iter().filter_map(|line| line.detail.as_i64()).collect()
+    };
+    assert_eq!(of(Some("cli:ada"), None), [10, 14], "exactly that one");
+    assert_eq!(of(Some("cli:"), None), [10, 11, 14], "all that begin so");
+    assert_eq!((of(Some("watcher"), None), of(Some("watch"), None)), (vec![12], vec![]));
+    assert_eq!(of(None, Some(13)), [13, 14, 15], "that instant is in it");
+    assert_eq!((of(Some("cli:ada"), Some(11)), of(None, Some(16))), (vec![14], vec![]));
+    assert_eq!(of(Some("%:"), None), [0_i64; 0]);
 }

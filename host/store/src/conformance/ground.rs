@@ -4,7 +4,10 @@
 
 use crate::Store;
 use crate::error::{ErrorKind, StoreError};
-use crate::rows::{Actor, AuditFilter, AuditLine, Change, EventFilter, Intention, Lease, Offer, Page, RunEnd, RunFilter, Settled, TypeRow};
+use crate::rows::{
+    Actor, AuditFilter, AuditLine, Change, EventFilter, Intention, Lease, Offer, Page, PrunePlace, Pruning, RunEnd, RunFilter, Settled,
+    Spent, TypeRow,
+};
 use chrono::{DateTime, TimeDelta, Utc};
 use parking_lot::Mutex;
 use serde_json::json;
@@ -12,7 +15,7 @@ use serde_json::value::RawValue;
 use sexton_core::calendar::Calendars;
 use sexton_core::decide::End;
 use sexton_core::ids::EventIds;
-use sexton_core::{Event, EventId, NewEvent, Occurrence, OccurrenceId, Outcome, Run, Schedule, TypeId};
+use sexton_core::{ErrorCode, Event, EventId, NewEvent, Occurrence, OccurrenceId, Outcome, Run, Schedule, TimeLimit, TypeId};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,7 +44,7 @@ pub struct Ground {
 
 /// An offer of a type whose arguments may be anything.
 pub fn offer(event_type: &str) -> Offer {
-    Offer { event_type: event_type.to_owned(), args_schema: json!({"type": "object"}), retry: None }
+    Offer { event_type: event_type.to_owned(), args_schema: json!({"type": "object"}), retry: None, time_limit: TimeLimit::default() }
 }
 
 /// Whoever acts in a theme.
@@ -141,6 +144,7 @@ impl Ground {
             attempt: occurrence.attempt,
             started_at: Some(at(seconds) - TimeDelta::milliseconds(5)),
             finished_at: at(seconds),
+            code: matches!(end, End::Failed { .. }).then_some(ErrorCode::Error),
             error: matches!(end, End::Failed { .. }).then(|| "the rope broke".to_owned()),
             end,
             output: None,
@@ -200,6 +204,18 @@ impl Ground {
     pub fn audited(&self, filter: &AuditFilter) -> Vec<AuditLine> {
         let lines = self.store.audit_lines(filter, &Page { before: None, limit: 1_000 }).unwrap();
         lines.into_iter().rev().map(|(_, line)| line).collect()
+    }
+
+    /// Deletes what ended before that second, up to the first step that finds something. Answers how many rows.
+    pub fn prune(&self, before: i64, limit: usize) -> i64 {
+        let mut what = Pruning { spent: Spent::Before(at(before)), dry_run: false, from: PrunePlace::default(), limit };
+        loop {
+            let step = self.store.prune(&what, at(before)).unwrap();
+            match step.next {
+                Some(next) if step.runs + step.events == 0 => what.from = next,
+                _ => return step.runs + step.events,
+            }
+        }
     }
 
     /// Compares the counts of `status` with the rows.

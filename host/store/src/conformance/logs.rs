@@ -130,9 +130,9 @@ fn pruned(ground: &Ground) {
         settle(ground, &ground.claim_one(second), End::Succeeded, second, Some(said(&second.to_string())));
     }
     let has_log = |n| log_of(ground, OccurrenceId { event: id, n }).is_some();
-    assert_eq!(ground.store.prune(at(25), 100).unwrap(), 2, "logs are counted with their runs");
+    assert_eq!(ground.prune(25, 100), 2, "logs are counted with their runs");
     assert_eq!([1, 2, 3].map(has_log), [false, false, true]);
-    assert_eq!(ground.store.prune(at(35), 100).unwrap(), 1);
+    assert_eq!(ground.prune(35, 100), 1);
     // With no run left, a store may number the next ones as before.
     for (n, second) in [(4, 40), (5, 50), (6, 60)] {
         settle(ground, &ground.claim_one(second), End::Succeeded, second, None);

@@ -4,7 +4,7 @@ use super::Theme;
 use super::ground::{BELL, DOOR, Ground, at, code, offer, once, tester};
 use crate::rows::{Actor, Change, Decision, Offer, Verdict};
 use serde_json::json;
-use sexton_core::RetryPolicy;
+use sexton_core::{RetryPolicy, TimeLimit};
 
 /// The themes of this file.
 pub const THEMES: &[Theme] = &[
@@ -44,11 +44,13 @@ fn ownership(ground: &Ground) {
 
 fn offers(ground: &Ground) {
     let retry = RetryPolicy { attempts: 9, first_delay_ms: 1, max_delay_ms: 2, deadline_ms: None };
+    let time_limit = TimeLimit { timeout: Some(std::time::Duration::from_secs(30)), grace: None };
     let schema = |one: &str, two: &str| serde_json::from_str(&format!(r#"{{"{one}": {{"b": 1, "a": 2}}, "{two}": 3}}"#)).unwrap();
-    let with = |args_schema| Offer { event_type: BELL.to_owned(), args_schema, retry: Some(retry.clone()) };
+    let with = |args_schema| Offer { event_type: BELL.to_owned(), args_schema, retry: Some(retry.clone()), time_limit };
     let before = ground.store.types().unwrap().into_iter().find(|row| row.event_type == BELL).unwrap();
     let row = publish(ground, "bells", &[with(schema("x", "y"))]).unwrap().remove(0);
     assert_eq!((&row.args_schema, &row.retry), (&json!({"x": {"a": 2, "b": 1}, "y": 3}), &Some(retry.clone())));
+    assert_eq!((row.time_limit, before.time_limit), (time_limit, TimeLimit::default()));
     assert_eq!(row.first_seen_at, before.first_seen_at);
     assert_ne!(row.schema_digest, before.schema_digest);
     assert_eq!(row.schema_digest.len(), 64);
@@ -162,6 +164,10 @@ fn state(ground: &Ground) {
     assert_eq!(store.state_get("bells", "seen").unwrap(), (None, 0));
     let anew = store.state_put("bells", "seen", Some(&json!(4)), None).unwrap().unwrap();
     assert!(anew > third, "a version is never given twice, not even after a removal");
+    store.state_put("bells", "a", Some(&json!("é")), None).unwrap().unwrap();
+    let keys: Vec<_> = store.state_keys("bells").unwrap().into_iter().map(|row| (row.key, row.bytes)).collect();
+    assert_eq!(keys, [("a".to_owned(), 4), ("seen".to_owned(), 1)], "bytes, not characters");
+    assert!(store.state_keys("doors").unwrap().is_empty());
 }
 
 fn state_limits(ground: &Ground) {

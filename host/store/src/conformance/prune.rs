@@ -16,7 +16,7 @@ pub const THEMES: &[Theme] = &[
 fn all(ground: &Ground, before: i64, limit: usize) -> i64 {
     let mut sum = 0;
     loop {
-        match ground.store.prune(at(before), limit).unwrap() {
+        match ground.prune(before, limit) {
             0 => return sum,
             rows => sum += rows,
         }
@@ -32,7 +32,7 @@ fn steps(ground: &Ground) {
     for second in 1..=50 {
         ground.settle(&ground.claim_one(second * 10), End::Succeeded, second * 10);
     }
-    assert_eq!(ground.store.prune(at(400), 7).unwrap(), 7, "at most the limit");
+    assert_eq!(ground.prune(400, 7), 7, "at most the limit");
     assert_eq!(run_count(ground), 43);
     assert_eq!(all(ground, 400, 7), 32);
     let left = ground.store.runs(&RunFilter::default(), &Page { before: None, limit: 1_000 }).unwrap();

@@ -156,7 +156,7 @@ fn one_line(ground: &Ground) {
     let ids: Vec<EventId> = batch.iter().map(|intention| intention.id).collect();
     ground.alter(ids[0], &Change::Cancel, 1).unwrap();
     assert_eq!(pause_many(ground, &ids, &[], 2), 149);
-    let filter = AuditFilter { subject: Some(ids[1].to_string()), verb_prefix: Some("event.pause".to_owned()) };
+    let filter = AuditFilter { subject: Some(ids[1].to_string()), verb_prefix: Some("event.pause".to_owned()), ..AuditFilter::default() };
     let mut lines = ground.audited(&filter);
     assert_eq!(lines.len(), 1);
     let line = lines.remove(0);

@@ -35,7 +35,7 @@ fn one_shot(ground: &Ground) {
     let end =
         RunEnd { output: Some(RawValue::from_string(r#"{"rung": 3}"#.to_owned()).unwrap()), ..ground.end(&occurrence, End::Succeeded, 12) };
     let settled = ground.store.settle(&ground.lease, &[end], at(12)).unwrap();
-    assert_eq!(settled, [Settled { outcome: Outcome::Succeeded, next_due: None, state: EventState::Completed }]);
+    assert_eq!(settled, [Settled { outcome: Outcome::Succeeded, next_due: None, state: EventState::Completed, crowds: false }]);
     let event = ground.event(id);
     assert_eq!((event.state, event.finished_at, event.next_run_at), (EventState::Completed, Some(at(12)), None));
     assert!(ground.ordinals(id).is_empty());
@@ -52,7 +52,7 @@ fn one_shot(ground: &Ground) {
 fn recurring(ground: &Ground) {
     let id = ground.schedule(every(60));
     let settled = ground.settle(&ground.claim_one(60), End::Succeeded, 61);
-    assert_eq!(settled, Settled { outcome: Outcome::Succeeded, next_due: Some(at(120)), state: EventState::Scheduled });
+    assert_eq!(settled, Settled { outcome: Outcome::Succeeded, next_due: Some(at(120)), state: EventState::Scheduled, crowds: false });
     assert_eq!(ground.ordinals(id), [2]);
     assert_eq!((ground.event(id).occurrences, ground.event(id).skipped), (2, 0));
     ground.settle(&ground.claim_one(120), End::Succeeded, 305);
@@ -77,7 +77,7 @@ fn retries(ground: &Ground) {
         now += 10;
     }
     let settled = ground.settle(&ground.claim_one(now), FAILED, now);
-    assert_eq!(settled, Settled { outcome: Outcome::Failed, next_due: None, state: EventState::Discarded });
+    assert_eq!(settled, Settled { outcome: Outcome::Failed, next_due: None, state: EventState::Discarded, crowds: false });
     let event = ground.event(id);
     assert!(event.reason.is_some() && event.finished_at == Some(at(now)), "{event:?}");
     assert!(ground.store.waiting(id).unwrap()[0].dead.is_some(), "the dead letter is kept");
@@ -101,7 +101,7 @@ fn past_dead_letter(ground: &Ground) {
 fn snoozed_and_cancelled(ground: &Ground) {
     let id = ground.schedule(once(10));
     let settled = ground.settle(&ground.claim_one(10), End::Snoozed { until: at(50) }, 11);
-    assert_eq!(settled, Settled { outcome: Outcome::Snoozed, next_due: Some(at(50)), state: EventState::Scheduled });
+    assert_eq!(settled, Settled { outcome: Outcome::Snoozed, next_due: Some(at(50)), state: EventState::Scheduled, crowds: false });
     assert!(ground.claim(49).is_empty());
     let again = ground.claim_one(50);
     assert_eq!((again.id.n, again.attempt, again.cause), (1, 1, Cause::Snooze), "no attempt was spent");
@@ -222,7 +222,7 @@ fn no_successor(ground: &Ground) {
     let id = intention.id;
     ground.store.schedule(&ground.lease, &[intention], &tester(), at(0)).unwrap();
     let settled = ground.settle(&ground.claim_one(10), End::Succeeded, 11);
-    assert_eq!(settled, Settled { outcome: Outcome::Succeeded, next_due: None, state: EventState::Paused });
+    assert_eq!(settled, Settled { outcome: Outcome::Succeeded, next_due: None, state: EventState::Paused, crowds: false });
     let event = ground.event(id);
     assert!(event.reason.as_deref().is_some_and(|reason| reason.contains("Mars/Olympus_Mons")), "{:?}", event.reason);
     assert_eq!(ground.outcomes(id), [Outcome::Succeeded], "the run stands");

@@ -90,14 +90,14 @@ fn closed(ground: &Ground) {
     let (store, page) = (&ground.store, Page { before: None, limit: 1 });
     let kinds = [
         store.attach("tower", at(1)).map(drop),
-        store.schedule(&ground.lease, &[intention], &Actor(String::new()), at(1)),
+        store.schedule(&ground.lease, &[intention], &Actor(String::new()), at(1)).map(drop),
         store.claim(&ground.lease, &[ground.bell], at(1), 1).map(drop),
         store.settle(&ground.lease, &[], at(1)).map(drop),
         store.event(id).map(drop),
         store.events(&EventFilter::default(), &page).map(drop),
         store.runs(&RunFilter::default(), &page).map(drop),
         store.counts().map(drop),
-        store.prune(at(1), 1).map(drop),
+        store.statistics(None, None).map(drop),
     ];
     for result in kinds {
         assert_eq!(result.unwrap_err().kind, ErrorKind::Closed);

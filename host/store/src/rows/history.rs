@@ -95,4 +95,8 @@ pub struct AuditFilter {
     pub subject: Option<String>,
     /// By how the verb begins: `plugin.` for all that happened to plugins.
     pub verb_prefix: Option<String>,
+    /// By who acted, exactly; or all whose name begins so, if it ends with a colon: `cli:`, `plugin:`.
+    pub actor: Option<String>,
+    /// At that instant or later.
+    pub since: Option<DateTime<Utc>>,
 }

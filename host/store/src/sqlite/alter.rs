@@ -6,6 +6,7 @@
 use super::codec::{is_open, json, lane, micros, row, state_number, state_word};
 use super::counters::DEAD_LETTERS;
 use super::hosts::require_current;
+use super::overlap;
 use super::pause;
 use super::replan::{self, Head};
 use super::writer::Tx;
@@ -18,7 +19,7 @@ use std::collections::HashSet;
 
 type Result<T> = std::result::Result<T, StoreError>;
 
-/// Changes an event and answers it as stored.
+/// Changes an event and answers it as stored. A refusal inside is counted: its rows stand.
 pub(super) fn alter(
     tx: &mut Tx<'_>,
     lease: &Lease,
@@ -27,7 +28,7 @@ pub(super) fn alter(
     running: &[OccurrenceId],
     by: &Actor,
     now: DateTime<Utc>,
-) -> Result<Event> {
+) -> Result<std::result::Result<Event, Refusal>> {
     require_current(tx, lease)?;
     let Some(mut head) = Head::read(tx, id.0)? else {
         return Err(no_such_event(id).into());
@@ -38,12 +39,19 @@ pub(super) fn alter(
         Change::Pause { note } => pause(tx, &head, note.as_deref(), &running, now)?,
         Change::Resume => resume(tx, &mut head, now)?,
         Change::Cancel => cancel(tx, &head, &running, now)?,
-        Change::RunNow => run_now(tx, &mut head, now)?,
+        Change::RunNow => match run_now(tx, &mut head, &running, now)? {
+            Ok(done) => done,
+            Err(refusal) => {
+                let detail = object!({ "code": refusal.code, "why": refusal.message });
+                super::audit::add(tx, now, &by.0, "event.run_now.refused", &id.to_string(), &detail)?;
+                return Ok(Err(refusal));
+            }
+        },
         Change::Edit(edit) => self::edit(tx, &mut head, edit, &running, now)?,
     };
     tx.conn.prepare_cached("UPDATE events SET updated_at = ?2 WHERE id = ?1")?.execute((id.0, micros(now)))?;
     super::audit::add(tx, now, &by.0, verb, &id.to_string(), &detail)?;
-    super::events::one(tx.conn, id)?.ok_or_else(|| no_such_event(id).into())
+    super::events::one(tx.conn, id)?.map(Ok).ok_or_else(|| no_such_event(id).into())
 }
 
 pub(super) fn no_such_event(id: EventId) -> Refusal {
@@ -101,35 +109,72 @@ fn resume(tx: &mut Tx<'_>, head: &mut Head, now: DateTime<Utc>) -> Result<(&'sta
 }
 
 fn cancel(tx: &mut Tx<'_>, head: &Head, running: &HashSet<i64>, now: DateTime<Utc>) -> Result<(&'static str, Value)> {
-    let rows: Vec<(i64, i64)> = tx
-        .conn
-        .prepare_cached("SELECT n, state FROM occurrences WHERE event = ?1")?
-        .query_map([head.id], |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect::<std::result::Result<_, _>>()?;
-    let mut removed = 0;
-    for (n, state) in rows {
-        if state == row::CLAIMED && running.contains(&n) {
-            continue;
-        }
-        tx.conn.prepare_cached("DELETE FROM occurrences WHERE event = ?1 AND n = ?2")?.execute((head.id, n))?;
-        removed += 1;
-        if state == row::DEAD {
-            tx.hot.deltas.add(head.type_id, DEAD_LETTERS, -1);
-        }
-    }
-    move_state(tx, head, EventState::Cancelled, None, Some(micros(now)))?;
+    let removed = cancel_but(tx, head, |n| running.contains(&n), None, now)?;
     Ok(("event.cancel", object!({ "removed": removed, "running": running.len() })))
 }
 
-fn run_now(tx: &mut Tx<'_>, head: &mut Head, now: DateTime<Utc>) -> Result<(&'static str, Value)> {
+/// Ends an event: its rows go, but for those that are claimed and run. Answers how many went.
+pub(super) fn cancel_but(
+    tx: &mut Tx<'_>,
+    head: &Head,
+    is_running: impl Fn(i64) -> bool,
+    reason: Option<&str>,
+    now: DateTime<Utc>,
+) -> Result<i64> {
+    let removed = clear(tx, head.id, head.type_id, is_running)?;
+    move_state(tx, head, EventState::Cancelled, reason, Some(micros(now)))?;
+    super::chains::ended(tx, head.id, now)?;
+    Ok(removed)
+}
+
+/// Takes away whatever of an event is still to run, dead letters too, but for claims that are running; answers how many rows.
+pub(super) fn clear(tx: &mut Tx<'_>, id: i64, type_id: i64, is_running: impl Fn(i64) -> bool) -> Result<i64> {
+    let rows: Vec<(i64, i64)> = tx
+        .conn
+        .prepare_cached("SELECT n, state FROM occurrences WHERE event = ?1")?
+        .query_map([id], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<std::result::Result<_, _>>()?;
+    let mut removed = 0;
+    for (n, state) in rows {
+        if state == row::CLAIMED && is_running(n) {
+            continue;
+        }
+        tx.conn.prepare_cached("DELETE FROM occurrences WHERE event = ?1 AND n = ?2")?.execute((id, n))?;
+        removed += 1;
+        if state == row::DEAD {
+            tx.hot.deltas.add(type_id, DEAD_LETTERS, -1);
+        }
+    }
+    Ok(removed)
+}
+
+/// What a verb is called in the audit, and what it says there.
+type Said = (&'static str, Value);
+
+fn run_now(tx: &mut Tx<'_>, head: &mut Head, running: &HashSet<i64>, now: DateTime<Utc>) -> Result<std::result::Result<Said, Refusal>> {
+    let waits = match overlap::ask(tx, head, running, now)? {
+        overlap::Asked::Now => false,
+        overlap::Asked::Behind => true,
+        overlap::Asked::Refused(refusal) => return Ok(Err(refusal)),
+    };
     let n = head.next_n(tx)?;
     tx.conn
         .prepare_cached(
-            "INSERT INTO occurrences (event, n, type, lane, state, due_at, scheduled_for, cause, by_schedule, attempt, interruptions)
-             VALUES (?1, ?2, ?3, ?4, 0, ?5, ?5, ?6, 0, 1, 0)",
+            "INSERT INTO occurrences (event, n, type, lane, state, due_at, scheduled_for, cause, by_schedule, attempt, interruptions, queued_at)
+             VALUES (?1, ?2, ?3, ?4, ?7, ?5, ?5, ?6, 0, 1, 0, ?8)",
         )?
-        .execute((head.id, n, head.type_id, lane(head.priority), micros(now), super::codec::cause_number(sexton_core::Cause::RunNow)))?;
-    Ok(("event.run_now", object!({ "occurrence": OccurrenceId { event: EventId(head.id), n }.to_string() })))
+        .execute((
+            head.id,
+            n,
+            head.type_id,
+            lane(head.priority),
+            micros(now),
+            super::codec::cause_number(sexton_core::Cause::RunNow),
+            if waits { row::QUEUED } else { row::WAITING },
+            waits.then(|| micros(now)),
+        ))?;
+    let occurrence = OccurrenceId { event: EventId(head.id), n }.to_string();
+    Ok(Ok(("event.run_now", object!({ "occurrence": occurrence, "queued": waits }))))
 }
 
 fn edit(tx: &mut Tx<'_>, head: &mut Head, edit: &Edit, running: &HashSet<i64>, now: DateTime<Utc>) -> Result<(&'static str, Value)> {
@@ -167,7 +212,11 @@ fn edit(tx: &mut Tx<'_>, head: &mut Head, edit: &Edit, running: &HashSet<i64>, n
     if let Some(policy) = &edit.policy {
         let policy = if policy.is_default() { None } else { Some(json(policy)?) };
         set(tx, head.id, "policy", &policy)?;
+        super::limits::ungate(tx, head.id)?;
         changed.push("policy");
+    }
+    if edit.args.is_some() || edit.policy.is_some() {
+        super::unique::after_edit(tx, head.id)?;
     }
     Ok(("event.edit", object!({ "changed": changed, "running": running.len() })))
 }

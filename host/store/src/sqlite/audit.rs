@@ -31,13 +31,24 @@ pub(super) fn select(filter: &AuditFilter) -> String {
         None => ("", "AND ?3 IS NULL"),
     };
     let verb = if filter.verb_prefix.is_some() { "AND instr(verb, ?4) = 1" } else { "AND ?4 IS NULL" };
-    format!("SELECT id, at, actor, verb, subject, detail FROM audit {by_subject} WHERE id < ?1 {subject} {verb} ORDER BY id DESC LIMIT ?2")
+    let actor = match filter.actor.as_deref() {
+        None => "AND ?5 IS NULL",
+        Some(beginning) if beginning.ends_with(':') => "AND instr(actor, ?5) = 1",
+        Some(_) => "AND actor = ?5",
+    };
+    let since = if filter.since.is_some() { "AND at >= ?6" } else { "AND ?6 IS NULL" };
+    format!(
+        "SELECT id, at, actor, verb, subject, detail FROM audit {by_subject}
+         WHERE id < ?1 {subject} {verb} {actor} {since} ORDER BY id DESC LIMIT ?2"
+    )
 }
 
-/// Lines, newest first. By the verb alone it looks at every line until the page is full.
+/// Lines, newest first. Without a subject it looks at every line until the page is full.
 pub(super) fn lines(conn: &Connection, filter: &AuditFilter, page: &Page) -> Result<Vec<(i64, AuditLine)>> {
     let mut select = conn.prepare_cached(&select(filter))?;
-    let mut rows = select.query((page.before.unwrap_or(i64::MAX), super::limit_of(page.limit), &filter.subject, &filter.verb_prefix))?;
+    let before = page.before.unwrap_or(i64::MAX);
+    let since = filter.since.map(micros);
+    let mut rows = select.query((before, super::limit_of(page.limit), &filter.subject, &filter.verb_prefix, &filter.actor, since))?;
     let mut lines = Vec::new();
     while let Some(row) = rows.next()? {
         let line = AuditLine {

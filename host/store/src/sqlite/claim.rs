@@ -3,27 +3,30 @@
 //! Not the start of a run, which writes no row. What must hold: a claimed row is out of the due order, under a token that
 //! was never given before; no type takes more than its share.
 
-use super::codec::{cause_of, instant, row, small, state_number};
-use super::events::{WISH, WishColumns};
+use super::codec::{cause_of, instant, micros, row, small, state_number};
+use super::events::{WISH, WISH_WIDTH, WishColumns};
 use super::failure::damaged;
+use super::gates::Gates;
 use super::hosts::{fresh_token, require_current};
+use super::lanes::{self, Lane};
+use super::overlap::TRIED;
 use super::unreadable::Unreadable;
 use super::writer::Tx;
 use crate::error::StoreError;
 use crate::rows::Lease;
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension};
+use sexton_core::decide::order::effective;
 use sexton_core::{EventId, EventState, NewEvent, Occurrence, OccurrenceId, TypeId};
-use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 type Result<T> = std::result::Result<T, StoreError>;
 
 /// A claimed row, its event still as text.
 pub(super) struct Claimed {
-    event: i64,
-    n: i64,
+    pub(super) event: i64,
+    pub(super) n: i64,
     type_id: i64,
     scheduled_for: i64,
     due_at: i64,
@@ -33,63 +36,105 @@ pub(super) struct Claimed {
     attempt: i64,
     interruptions: i64,
     resources_done: Option<String>,
+    followed: bool,
 }
+
+/// By event: its text, or its fault.
+type Wishes = HashMap<i64, Result<WishColumns>>;
 
 /// A batch of claims under one token.
 pub(super) struct Claims {
     token: i64,
     rows: Vec<Claimed>,
-    wishes: HashMap<i64, Result<WishColumns>>,
+    wishes: Wishes,
+    /// Events of which something waits to be tried again.
+    crowded: HashSet<i64>,
 }
 
-/// Claims up to `limit` rows due by `until`. The limit is shared: each type in turn gets an equal part of what is left, what one does
-/// not need goes to the others, and the round starts one type further each time.
-pub(super) fn claim(tx: &mut Tx<'_>, lease: &Lease, types: &[TypeId], until: i64, limit: usize) -> Result<Claims> {
+/// One claim on its way.
+struct Claiming<'a> {
+    conn: &'a Connection,
+    host: i64,
+    token: i64,
+    now: DateTime<Utc>,
+    until: i64,
+    gates: Gates,
+    rows: Vec<Claimed>,
+}
+
+/// Claims up to `limit` rows due by `until`; of what is limited, those due by `now`. The limit is shared: each type in turn gets an equal part
+/// of what is left, what one does not need goes to the others, and the round starts one type further each time.
+pub(super) fn claim(
+    tx: &mut Tx<'_>,
+    lease: &Lease,
+    types: &[TypeId],
+    now: DateTime<Utc>,
+    until: DateTime<Utc>,
+    limit: usize,
+) -> Result<Claims> {
     require_current(tx, lease)?;
     let token = fresh_token(tx, lease);
-    let mut rows: Vec<Claimed> = Vec::new();
+    let gates = if tx.is_limited()? { Gates::load(tx.conn, now)? } else { Gates::default() };
     let mut in_turn: Vec<TypeId> = types.to_vec();
     if !in_turn.is_empty() {
         in_turn.rotate_left(tx.hot.round % types.len());
         tx.hot.round = tx.hot.round.wrapping_add(1);
     }
-    while rows.len() < limit && !in_turn.is_empty() {
-        let share = ((limit - rows.len()) / in_turn.len()).max(1);
+    let mut claiming = Claiming { conn: tx.conn, host: lease.host, token, now, until: micros(until), gates, rows: Vec::new() };
+    // Rows that were looked at: one that goes behind a gate is not claimed, and costs the same.
+    let mut looked = 0;
+    while looked < limit && !in_turn.is_empty() {
+        let share = ((limit - looked) / in_turn.len()).max(1);
         let mut wanting = Vec::new();
         for type_id in in_turn {
-            let asked = share.min(limit - rows.len());
-            if asked > 0 && claim_of_type(tx, lease.host, token, type_id.0, until, asked, &mut rows)? == asked {
-                wanting.push(type_id);
+            let asked = share.min(limit - looked);
+            if asked > 0 {
+                let found = claiming.of_type(type_id.0, asked)?;
+                looked += found;
+                if found == asked {
+                    wanting.push(type_id);
+                }
             }
         }
         in_turn = wanting;
     }
-    let wishes = wishes_of(tx, &rows)?;
-    Ok(Claims { token, rows, wishes })
+    claiming.gates.spend(claiming.conn, now)?;
+    let rows = claiming.rows;
+    let (wishes, crowded) = wishes_of(tx, &rows)?;
+    Ok(Claims { token, rows, wishes, crowded })
 }
 
-/// Claims of one type, lane by lane from the highest: two steps down an index for each.
-fn claim_of_type(tx: &Tx<'_>, host: i64, token: i64, type_id: i64, until: i64, limit: usize, into: &mut Vec<Claimed>) -> Result<usize> {
-    let mut next_lane =
-        tx.conn.prepare_cached("SELECT lane FROM occurrences WHERE state = 0 AND type = ?1 AND lane < ?2 ORDER BY lane DESC LIMIT 1")?;
-    let mut take = tx.conn.prepare_cached(
-        "UPDATE occurrences SET state = 1, host = ?1, token = ?2
-         WHERE (event, n) IN (SELECT event, n FROM occurrences INDEXED BY occurrences_due
-                              WHERE state = 0 AND type = ?3 AND lane = ?4 AND due_at <= ?5 ORDER BY due_at LIMIT ?6)
-         RETURNING event, n, type, scheduled_for, due_at, cause, by_schedule, attempt, interruptions, resources_done, counted_to",
-    )?;
-    let before = into.len();
-    let mut lane = i64::MAX;
-    while into.len() - before < limit {
-        let Some(found) = next_lane.query_row((type_id, lane), |row| row.get(0)).optional()? else {
-            break;
-        };
-        lane = found;
-        let left = super::limit_of(limit - (into.len() - before));
-        let from = into.len();
-        let mut rows = take.query((host, token, type_id, lane, until, left))?;
-        while let Some(row) = rows.next()? {
-            into.push(Claimed {
+impl Claiming<'_> {
+    /// Claims of one type: of its lanes in the order of priority with ageing, as far as its limits let them through. Answers how many rows
+    /// were looked at.
+    fn of_type(&mut self, type_id: i64, limit: usize) -> Result<usize> {
+        let now = micros(self.now);
+        let is_limited = self.gates.is_limited(type_id);
+        let lanes: Vec<(Lane, i64)> = lanes::of_type(self.conn, type_id, self.gates.any())?
+            .into_iter()
+            .map(|lane| (lane, if is_limited || lane.gate.is_some() { now } else { self.until }))
+            .collect();
+        if let [(lane, until)] = lanes[..] {
+            let room = self.gates.room(type_id, lane.gate).map_or(limit, |room| room.min(limit));
+            let found = self.take(type_id, lane, until, room)?;
+            return self.keep(type_id, lane, found, false);
+        }
+        let counts = lanes::merge(self.conn, type_id, &lanes, limit, &mut self.gates)?;
+        let mut looked = 0;
+        for ((lane, until), count) in lanes.into_iter().zip(counts).filter(|(_, count)| *count > 0) {
+            let found = self.take(type_id, lane, until, count)?;
+            looked += self.keep(type_id, lane, found, true)?;
+        }
+        Ok(looked)
+    }
+
+    fn take(&self, type_id: i64, lane: Lane, until: i64, count: usize) -> Result<Vec<Claimed>> {
+        if count == 0 {
+            return Ok(Vec::new());
+        }
+        let mut take = self.conn.prepare_cached(&lanes::taking(lane.gate))?;
+        let found = take.query_map((type_id, lane.lane, until, lane.gate, super::limit_of(count), self.host, self.token), |row| {
+            Ok(Claimed {
                 event: row.get(0)?,
                 n: row.get(1)?,
                 type_id: row.get(2)?,
@@ -101,34 +146,62 @@ fn claim_of_type(tx: &Tx<'_>, host: i64, token: i64, type_id: i64, until: i64, l
                 interruptions: row.get(8)?,
                 resources_done: row.get(9)?,
                 counted_to: row.get(10)?,
-            });
-        }
-        // RETURNING promises no order.
-        into[from..].sort_by_key(|row| (row.due_at, row.event, row.n));
+                followed: row.get(11)?,
+            })
+        })?;
+        Ok(found.collect::<std::result::Result<_, _>>()?)
     }
-    Ok(into.len() - before)
+
+    /// Keeps what was taken, or sends it behind its gate; answers how many they were.
+    fn keep(&mut self, type_id: i64, lane: Lane, mut found: Vec<Claimed>, is_reserved: bool) -> Result<usize> {
+        let looked = found.len();
+        if self.gates.any() {
+            if !is_reserved {
+                // There is room for all: no more were taken.
+                for _ in &found {
+                    self.gates.reserve(type_id, lane.gate);
+                }
+            }
+            if lane.gate.is_none() {
+                found = self.gates.sift(self.conn, type_id, found)?;
+            }
+            self.gates.take_slots(self.conn, type_id, lane.gate, &found)?;
+        }
+        self.rows.append(&mut found);
+        Ok(looked)
+    }
 }
 
-/// The events as text; or the fault of one, which must not hold up the others.
-fn wishes_of(tx: &Tx<'_>, rows: &[Claimed]) -> Result<HashMap<i64, Result<WishColumns>>> {
-    let mut select = tx.conn.prepare_cached(&format!("SELECT {WISH} FROM events e JOIN event_types t ON t.id = e.type WHERE e.id = ?1"))?;
-    let mut wishes = HashMap::with_capacity(rows.len());
+/// The events as text; or the fault of one, which must not hold up the others. And those of which something waits to be tried again: what
+/// has had one occurrence only is not asked.
+fn wishes_of(tx: &Tx<'_>, rows: &[Claimed]) -> Result<(Wishes, HashSet<i64>)> {
+    let mut select = tx.conn.prepare_cached(&format!(
+        "SELECT {WISH}, e.last_n > 1 AND EXISTS (SELECT 1 FROM occurrences o WHERE o.event = e.id AND (o.state < {held} OR o.state = {gated}) AND {TRIED})
+         FROM events e JOIN event_types t ON t.id = e.type WHERE e.id = ?1",
+        held = row::HELD,
+        gated = row::GATED
+    ))?;
+    let (mut wishes, mut crowded) = (HashMap::with_capacity(rows.len()), HashSet::new());
     for row in rows {
         if let std::collections::hash_map::Entry::Vacant(place) = wishes.entry(row.event) {
-            place.insert(match select.query_row([row.event], |row| WishColumns::read(row, 0)) {
-                Ok(columns) => Ok(columns),
+            place.insert(match select.query_row([row.event], |row| Ok((WishColumns::read(row, 0)?, row.get(WISH_WIDTH)?))) {
+                Ok((columns, is_crowded)) => {
+                    if is_crowded {
+                        crowded.insert(row.event);
+                    }
+                    Ok(columns)
+                }
                 Err(error @ rusqlite::Error::SqliteFailure(..)) => return Err(error.into()),
                 Err(rusqlite::Error::QueryReturnedNoRows) => Err(damaged("its event or its event type is not there")),
                 Err(error) => Err(damaged(&error.to_string())),
             });
         }
     }
-    Ok(wishes)
+    Ok((wishes, crowded))
 }
 
 impl Claims {
-    /// Parses the events, on the thread of whoever claimed. Each type's own rows by priority, then due instant; and apart, what cannot be
-    /// read.
+    /// Parses the events, on the thread of whoever claimed. In the order of priority with ageing; and apart, what cannot be read.
     pub(super) fn decode(self) -> (Vec<Occurrence>, Vec<Unreadable>) {
         let decode = |columns: Result<WishColumns>| columns.and_then(WishColumns::decode).map(Arc::new);
         let wishes: HashMap<i64, Result<Arc<NewEvent>>> =
@@ -136,18 +209,19 @@ impl Claims {
         let (mut occurrences, mut unreadable) = (Vec::with_capacity(self.rows.len()), Vec::new());
         for row in self.rows {
             let (event, n) = (row.event, row.n);
-            match wishes[&event].clone().and_then(|wish| row.decode(wish, self.token)) {
+            let crowded = self.crowded.contains(&event);
+            match wishes[&event].clone().and_then(|wish| row.decode(wish, self.token, crowded)) {
                 Ok(occurrence) => occurrences.push(occurrence),
                 Err(error) => unreadable.push(Unreadable { event, n, token: self.token, why: error.message }),
             }
         }
-        occurrences.sort_by_key(|o| (Reverse(o.priority), o.due_at, o.id));
+        occurrences.sort_by_key(|o| (effective(o.priority, o.due_at), o.id));
         (occurrences, unreadable)
     }
 }
 
 impl Claimed {
-    fn decode(self, wish: Arc<NewEvent>, token: i64) -> Result<Occurrence> {
+    fn decode(self, wish: Arc<NewEvent>, token: i64, crowded: bool) -> Result<Occurrence> {
         Ok(Occurrence {
             id: OccurrenceId { event: EventId(self.event), n: self.n },
             type_id: TypeId(self.type_id),
@@ -161,6 +235,8 @@ impl Claimed {
             resources_done: super::codec::from_json_or_default(self.resources_done.as_deref())?,
             token,
             priority: wish.priority,
+            followed: self.followed,
+            crowded,
             wish,
         })
     }
@@ -189,24 +265,4 @@ pub(super) fn give_back(tx: &Tx<'_>, event: i64, n: i64, token: i64) -> Result<b
         .prepare_cached("UPDATE occurrences SET state = ?3, host = NULL, token = NULL WHERE event = ?1 AND n = ?2")?
         .execute((event, n, to))?;
     Ok(true)
-}
-
-/// The earliest due instant of a waiting row of these types.
-pub(super) fn next_due(conn: &Connection, types: &[TypeId]) -> Result<Option<DateTime<Utc>>> {
-    let mut next_lane =
-        conn.prepare_cached("SELECT lane FROM occurrences WHERE state = 0 AND type = ?1 AND lane < ?2 ORDER BY lane DESC LIMIT 1")?;
-    let mut first = conn.prepare_cached("SELECT min(due_at) FROM occurrences WHERE state = 0 AND type = ?1 AND lane = ?2")?;
-    let mut earliest: Option<i64> = None;
-    for type_id in types {
-        let mut lane = i64::MAX;
-        while let Some(found) = next_lane.query_row((type_id.0, lane), |row| row.get(0)).optional()? {
-            lane = found;
-            let due: Option<i64> = first.query_row((type_id.0, lane), |row| row.get(0))?;
-            earliest = match (earliest, due) {
-                (Some(one), Some(other)) => Some(one.min(other)),
-                (one, other) => one.or(other),
-            };
-        }
-    }
-    earliest.map(instant).transpose()
 }

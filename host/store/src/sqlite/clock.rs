@@ -24,13 +24,22 @@ struct Waiting {
 /// Moves the waits of retries by the step.
 pub(super) fn move_retries(tx: &mut Tx<'_>, lease: &Lease, step: TimeDelta) -> Result<i64> {
     require_current(tx, lease)?;
+    super::limits::step(tx, step)?;
     let step = step.num_microseconds().unwrap_or(0);
-    let moved = tx.conn.prepare_cached("UPDATE occurrences SET due_at = due_at + ?1 WHERE cause = ?2 AND state IN (?3, ?4)")?.execute((
-        step,
-        cause_number(Cause::Retry),
-        row::WAITING,
-        row::HELD,
-    ))?;
+    let moved = tx
+        .conn
+        .prepare_cached(
+            "UPDATE occurrences SET due_at = due_at + ?1, first_due = first_due + ?1 WHERE cause IN (?2, ?6) AND state IN (?3, ?4, ?5)",
+        )?
+        .execute((
+            step,
+            cause_number(Cause::Retry),
+            row::WAITING,
+            row::HELD,
+            row::GATED,
+            // What waited behind another was let go at an instant of the clock as it was.
+            cause_number(Cause::Queued),
+        ))?;
     Ok(i64::try_from(moved).unwrap_or(i64::MAX))
 }
 
@@ -52,12 +61,22 @@ pub(super) fn set_back(
         .conn
         .prepare_cached(
             "SELECT event, n, scheduled_for FROM occurrences o
-             WHERE (event, n) > (?1, ?2) AND state IN (?3, ?4) AND cause = ?5 AND interruptions = 0 AND due_at > ?6
+             WHERE (event, n) > (?1, ?2) AND state IN (?3, ?4, ?9) AND cause = ?5 AND interruptions = 0 AND NOT followed AND due_at > ?6
                AND (scheduled_for <= ?7 OR (SELECT json_extract(e.schedule, '$.after') FROM events e WHERE e.id = o.event) IS NOT NULL)
              ORDER BY event, n LIMIT ?8",
         )?
         .query_map(
-            (event, n, row::WAITING, row::HELD, cause_number(Cause::Schedule), micros(now), micros(until), super::limit_of(limit)),
+            (
+                event,
+                n,
+                row::WAITING,
+                row::HELD,
+                cause_number(Cause::Schedule),
+                micros(now),
+                micros(until),
+                super::limit_of(limit),
+                row::GATED,
+            ),
             |row| Ok(Waiting { event: row.get(0)?, n: row.get(1)?, scheduled_for: row.get(2)? }),
         )?
         .collect::<std::result::Result<_, _>>()?;

@@ -21,14 +21,15 @@ pub(super) mod row {
     pub const HELD: i64 = 2;
     /// A dead letter.
     pub const DEAD: i64 = 3;
+    /// Behind another of its event that is going.
+    pub const QUEUED: i64 = 4;
+    /// Behind the gate of a key limit, until it lets the row through.
+    pub const GATED: i64 = 5;
 }
-
-/// Priorities beyond this, either way, are ordered as this: it bounds how many lanes a claim looks at.
-const LANE_MAX: i32 = 100;
 
 /// The part of a priority that orders claims.
 pub(super) fn lane(priority: i32) -> i64 {
-    i64::from(priority.clamp(-LANE_MAX, LANE_MAX))
+    i64::from(sexton_core::decide::order::level(priority))
 }
 
 /// Microseconds since 1970.
@@ -115,6 +116,7 @@ pub(super) fn cause_number(cause: Cause) -> i64 {
         Cause::Backfill => 4,
         Cause::Queued => 5,
         Cause::Requeue => 6,
+        Cause::Chain => 7,
     }
 }
 
@@ -128,6 +130,7 @@ pub(super) fn cause_of(number: i64) -> Result<Cause> {
         4 => Cause::Backfill,
         5 => Cause::Queued,
         6 => Cause::Requeue,
+        7 => Cause::Chain,
         _ => return Err(damaged(&format!("{number} is no cause"))),
     })
 }

@@ -6,8 +6,9 @@ use super::codec::{json, micros};
 use super::schedule::EventRow;
 use crate::error::StoreError;
 use crate::rows::RunEnd;
+use chrono::{DateTime, Utc};
 use sexton_core::decide::End;
-use sexton_core::{Outcome, ResourceEnd};
+use sexton_core::{ErrorCode, Outcome, ResourceEnd};
 use std::sync::Arc;
 
 type Result<T> = std::result::Result<T, StoreError>;
@@ -31,6 +32,7 @@ pub(super) struct Ended {
     pub(super) finished_at: i64,
     pub(super) end: End,
     pub(super) error: Option<String>,
+    pub(super) code: Option<ErrorCode>,
     pub(super) output: Option<String>,
     pub(super) resources: Option<String>,
     /// Resources that succeeded in this attempt.
@@ -39,6 +41,30 @@ pub(super) struct Ended {
     pub(super) follow_ups: Vec<EventRow>,
     /// What it said, if anything.
     pub(super) log: Option<String>,
+}
+
+impl Ended {
+    /// The end of what had no run: nothing of it is recorded.
+    pub(super) fn without_run(event: i64, n: i64, now: DateTime<Utc>) -> Self {
+        let build = Build { plugin: String::new(), generation: 0, digest: String::new(), placement: String::new() };
+        Self {
+            event,
+            n,
+            token: 0,
+            attempt: 1,
+            started_at: None,
+            finished_at: micros(now),
+            end: End::Cancelled,
+            error: None,
+            code: None,
+            output: None,
+            resources: None,
+            done: Vec::new(),
+            build: Arc::new(build),
+            follow_ups: Vec::new(),
+            log: None,
+        }
+    }
 }
 
 /// The columns of a batch of ends.
@@ -57,6 +83,7 @@ pub(super) fn columns(ends: &[RunEnd]) -> Result<Vec<Ended>> {
             finished_at: micros(end.finished_at),
             end: end.end.clone(),
             error: end.error.clone(),
+            code: end.code,
             output: end.output.as_ref().map(|raw| raw.get().to_owned()),
             resources: if end.resources.is_empty() { None } else { Some(json(&end.resources)?) },
             done: end.resources.iter().filter(succeeded).map(|r| r.id.clone()).collect(),

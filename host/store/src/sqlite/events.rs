@@ -16,7 +16,7 @@ type Result<T> = std::result::Result<T, StoreError>;
 /// The columns of [`WishColumns`], from `events e JOIN event_types t`.
 pub(super) const WISH: &str =
     "t.name, e.schedule, e.args, e.key, e.description, e.bot, e.resources, e.labels, e.priority, e.retry, e.policy";
-const WISH_WIDTH: usize = 11;
+pub(super) const WISH_WIDTH: usize = 11;
 
 /// What the caller wrote, as text: parsed where there is time for it, which is not the writer's thread.
 #[derive(Clone)]
@@ -70,14 +70,15 @@ impl WishColumns {
     }
 }
 
-/// The next due instant counts waiting and claimed rows: not those held, not dead letters.
+/// The next due instant counts waiting, gated and claimed rows: not those held, not dead letters.
 fn select(conditions: &str) -> String {
     format!(
         "SELECT {WISH}, e.id, e.type, e.state, e.created_at, e.created_by, e.updated_at, e.finished_at, e.reason, e.last_n, e.skipped,
-                e.standing_of, (SELECT min(o.due_at) FROM occurrences o WHERE o.event = e.id AND o.state < {held}),
+                e.standing_of, (SELECT min(o.due_at) FROM occurrences o WHERE o.event = e.id AND (o.state < {held} OR o.state = {gated})),
                 (SELECT json_group_object(s.reason, s.n) FROM skips s WHERE s.event = e.id AND e.skipped > 0)
          FROM events e JOIN event_types t ON t.id = e.type {conditions}",
-        held = row::HELD
+        held = row::HELD,
+        gated = row::GATED
     )
 }
 
@@ -132,6 +133,14 @@ pub(super) fn list(conn: &Connection, filter: &EventFilter, page: &Page) -> Resu
         conditions.push("e.labels IS NOT NULL AND EXISTS (SELECT 1 FROM json_each(e.labels) WHERE key = ? AND value = ?)");
         values.extend([name.clone().into(), value.clone().into()]);
     }
+    if let Some(resource) = &filter.resource {
+        conditions.push("e.resources IS NOT NULL AND EXISTS (SELECT 1 FROM json_each(e.resources) WHERE value ->> '$.id' = ?)");
+        values.push(resource.clone().into());
+    }
+    if let Some(follows) = filter.follows {
+        conditions.push("EXISTS (SELECT 1 FROM links l WHERE l.follower = e.id AND l.upstream = ?)");
+        values.push(follows.0.into());
+    }
     values.push(super::limit_of(page.limit).into());
     let sql = select(&format!("WHERE {} ORDER BY e.id DESC LIMIT ?", conditions.join(" AND ")));
     let mut select = conn.prepare_cached(&sql)?;
@@ -168,17 +177,18 @@ pub(super) fn args_of(conn: &Connection, of: TypeId, after: Option<EventId>, lim
 /// What is still to run of one event, dead letters included.
 pub(super) fn waiting(conn: &Connection, id: EventId) -> Result<Vec<Waiting>> {
     let mut select =
-        conn.prepare_cached("SELECT n, scheduled_for, due_at, cause, attempt, dead FROM occurrences WHERE event = ?1 ORDER BY n")?;
+        conn.prepare_cached("SELECT n, scheduled_for, due_at, cause, attempt, dead, state FROM occurrences WHERE event = ?1 ORDER BY n")?;
     let mut rows = select.query([id.0])?;
     let mut waiting = Vec::new();
-    while let Some(row) = rows.next()? {
+    while let Some(found) = rows.next()? {
         waiting.push(Waiting {
-            occurrence: OccurrenceId { event: id, n: row.get(0)? },
-            scheduled_for: instant(row.get(1)?)?,
-            due_at: instant(row.get(2)?)?,
-            cause: cause_of(row.get(3)?)?,
-            attempt: small(row.get(4)?)?,
-            dead: row.get(5)?,
+            occurrence: OccurrenceId { event: id, n: found.get(0)? },
+            scheduled_for: instant(found.get(1)?)?,
+            due_at: instant(found.get(2)?)?,
+            cause: cause_of(found.get(3)?)?,
+            attempt: small(found.get(4)?)?,
+            dead: found.get(5)?,
+            queued: found.get::<_, i64>(6)? == row::QUEUED,
         });
     }
     Ok(waiting)

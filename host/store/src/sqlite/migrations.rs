@@ -23,6 +23,11 @@ const MIGRATIONS: &[Migration] = &[
     Migration { name: "history", sql: include_str!("migrations/0002_history.sql") },
     Migration { name: "time", sql: include_str!("migrations/0003_time.sql") },
     Migration { name: "policy", sql: include_str!("migrations/0004_policy.sql") },
+    Migration { name: "overlap", sql: include_str!("migrations/0005_overlap.sql") },
+    Migration { name: "limits", sql: include_str!("migrations/0006_limits.sql") },
+    Migration { name: "attempts", sql: include_str!("migrations/0007_attempts.sql") },
+    Migration { name: "chains", sql: include_str!("migrations/0008_chains.sql") },
+    Migration { name: "kept", sql: include_str!("migrations/0009_history.sql") },
 ];
 
 /// Brings a database to this version's schema, or refuses it.

@@ -3,7 +3,8 @@
 //! Not the decision (`sexton_core::decide::late`): whoever claimed them makes it. What must hold: a claim that was taken back meanwhile is
 //! left alone, and what is passed over is counted in the same transaction.
 
-use super::codec::{is_open, micros, state_number, state_of};
+use super::claim::give_back;
+use super::codec::{from_json, is_open, micros, state_number, state_of};
 use super::hosts::require_current;
 use super::schedule::{Fresh, insert_scheduled};
 use super::skips;
@@ -14,6 +15,7 @@ use chrono::{DateTime, Utc};
 use rusqlite::OptionalExtension;
 use sexton_core::decide::late::Late;
 use sexton_core::decide::{SkipReason, Skips};
+use sexton_core::schedule::Rule;
 use sexton_core::{EventState, Schedule};
 
 type Result<T> = std::result::Result<T, StoreError>;
@@ -36,20 +38,29 @@ pub(super) fn misfire(tx: &mut Tx<'_>, lease: &Lease, found: &[Misfired], now: D
 
 fn one_of(tx: &mut Tx<'_>, found: &Misfired, now: DateTime<Utc>) -> Result<bool> {
     let (event, n) = (found.occurrence.event.0, found.occurrence.n);
-    let row: Option<(i64, i64, i64, i64)> = tx
+    let row: Option<(i64, i64, i64, i64, String)> = tx
         .conn
         .prepare_cached(
-            "SELECT o.type, o.lane, e.state, e.last_n FROM occurrences o JOIN events e ON e.id = o.event
+            "SELECT o.type, o.lane, e.state, e.last_n, e.schedule FROM occurrences o JOIN events e ON e.id = o.event
              WHERE o.event = ?1 AND o.n = ?2 AND o.token = ?3 AND o.state = 1",
         )?
-        .query_row((event, n, found.token), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
+        .query_row((event, n, found.token), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)))
         .optional()?;
-    let Some((type_id, lane, state, last_n)) = row else { return Ok(false) };
+    let Some((type_id, lane, state, last_n, schedule)) = row else { return Ok(false) };
+    if from_json::<Schedule>(&schedule)? != found.schedule {
+        // A plugin declared it anew since it was claimed: the old schedule has no say any more, the next claim is judged by the new one.
+        give_back(tx, event, n, found.token)?;
+        return Ok(false);
+    }
     let row = Claimed { id: event, n, type_id, lane, state: state_of(state)?, last_n };
     match &found.late {
         Late::Run => {}
         Late::RunFor { scheduled_for, counted_to, skips } => run_for(tx, &row, *scheduled_for, *counted_to, skips, now)?,
-        Late::Skip { successor, skips } => skip(tx, &row, &found.schedule, *successor, skips, now)?,
+        Late::Skip { successor, skips } => {
+            skip(tx, &row, &found.schedule, *successor, skips, now)?;
+            // What waited behind it need not wait any more.
+            super::overlap::release(tx, row.id, row.state, now)?;
+        }
     }
     Ok(true)
 }
@@ -90,17 +101,21 @@ pub(super) fn skip(
             let held = row.state == EventState::Paused;
             insert_scheduled(tx, &Fresh::of(row.id, n, row.type_id, row.lane, schedule, at, held))
         }
-        None => end(tx, row, schedule, passed, now),
+        None => over(tx, row, schedule, passed, now),
     }
 }
 
-fn end(tx: &mut Tx<'_>, row: &Claimed, schedule: &Schedule, passed: &Skips, now: DateTime<Utc>) -> Result<()> {
+/// Ends an open event whose schedule gives nothing any more, unless something else of it is still to run.
+pub(super) fn over(tx: &mut Tx<'_>, row: &Claimed, schedule: &Schedule, passed: &Skips, now: DateTime<Utc>) -> Result<()> {
     let others: i64 = tx
         .conn
         .prepare_cached("SELECT count(*) FROM occurrences WHERE event = ?1 AND state <> 3")?
         .query_row([row.id], |found| found.get(0))?;
     if !is_open(row.state) || others > 0 {
         return Ok(());
+    }
+    if matches!(schedule.rule, Rule::Follows { .. }) {
+        return super::chains::rest(tx, row.id, now).map(drop);
     }
     let is_expired = passed.iter().any(|(reason, _)| reason == SkipReason::Expired);
     let (to, reason) = if schedule.recurs() {
@@ -115,5 +130,5 @@ fn end(tx: &mut Tx<'_>, row: &Claimed, schedule: &Schedule, passed: &Skips, now:
         reason,
     ))?;
     tx.hot.deltas.moved(row.type_id, Some(row.state), Some(to));
-    Ok(())
+    super::chains::ended(tx, row.id, now)
 }

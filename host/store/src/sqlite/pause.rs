@@ -17,7 +17,7 @@ use std::collections::HashSet;
 type Result<T> = std::result::Result<T, StoreError>;
 
 /// Events that an audit line names one by one.
-const NAMED_MAX: usize = 100;
+pub(super) const NAMED_MAX: usize = 100;
 
 /// Pauses a scheduled event: claims that are not running void, and all that waits held.
 pub(super) fn one(
@@ -29,7 +29,12 @@ pub(super) fn one(
     now: DateTime<Utc>,
 ) -> Result<()> {
     unclaim(tx, id, is_running, row::HELD)?;
-    tx.conn.prepare_cached("UPDATE occurrences SET state = ?2 WHERE event = ?1 AND state = ?3")?.execute((id, row::HELD, row::WAITING))?;
+    tx.conn.prepare_cached("UPDATE occurrences SET state = ?2 WHERE event = ?1 AND state IN (?3, ?4)")?.execute((
+        id,
+        row::HELD,
+        row::WAITING,
+        row::GATED,
+    ))?;
     tx.conn.prepare_cached("UPDATE events SET state = ?2, reason = ?3, finished_at = NULL, updated_at = ?4 WHERE id = ?1")?.execute((
         id,
         state_number(EventState::Paused),

@@ -3,13 +3,13 @@
 //! Not reading it back: that is `runs`. What must hold: a run is recorded once, in the transaction that moves its occurrence.
 
 use super::codec::{outcome_number, state_of};
-use super::counters::RUNS;
 use super::ended::{Build, Ended};
 use super::writer::Tx;
 use crate::error::StoreError;
 use crate::rows::{Lease, Settled};
 use rusqlite::OptionalExtension;
-use sexton_core::{EventState, Outcome};
+use sexton_core::stats::Ran;
+use sexton_core::{ErrorCode, EventState, Outcome};
 use std::sync::Arc;
 
 type Result<T> = std::result::Result<T, StoreError>;
@@ -27,8 +27,8 @@ pub(super) fn record(tx: &mut Tx<'_>, lease: &Lease, place: &Place, end: &Ended,
     tx.conn
         .prepare_cached(
             "INSERT INTO runs (event, n, type, attempt, outcome, scheduled_for, due_at, started_at, finished_at, build, host, error, output,
-                               resources)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+                               resources, error_code)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
         )?
         .execute(rusqlite::params![
             end.event,
@@ -44,12 +44,14 @@ pub(super) fn record(tx: &mut Tx<'_>, lease: &Lease, place: &Place, end: &Ended,
             lease.host,
             end.error,
             end.output,
-            end.resources
+            end.resources,
+            end.code.map(ErrorCode::word)
         ])?;
     if let Some(log) = &end.log {
         super::logs::add(tx, tx.conn.last_insert_rowid(), log)?;
     }
-    tx.hot.deltas.add(place.type_id, RUNS, 1);
+    let ran = Ran { outcome, due_at: place.due_at, started_at: end.started_at, finished_at: end.finished_at };
+    tx.hot.deltas.ran(place.type_id, &ran);
     Ok(())
 }
 
@@ -85,8 +87,8 @@ pub(super) fn lost(tx: &mut Tx<'_>, lease: &Lease, end: &Ended) -> Result<Settle
         })
         .optional()?;
     let Some((state, place)) = place else {
-        return Ok(Settled { outcome: Outcome::Lost, next_due: None, state: EventState::Cancelled });
+        return Ok(Settled { outcome: Outcome::Lost, next_due: None, state: EventState::Cancelled, crowds: false });
     };
     record(tx, lease, &place, end, Outcome::Lost)?;
-    Ok(Settled { outcome: Outcome::Lost, next_due: None, state: state_of(state)? })
+    Ok(Settled { outcome: Outcome::Lost, next_due: None, state: state_of(state)?, crowds: false })
 }

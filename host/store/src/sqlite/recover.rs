@@ -11,6 +11,7 @@ use super::writer::Tx;
 use crate::error::StoreError;
 use crate::rows::{Aborted, Lease};
 use chrono::{DateTime, Utc};
+use sexton_core::ErrorCode;
 use sexton_core::decide::{End, Guilt};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -43,6 +44,7 @@ fn ended(run: &Aborted, now: DateTime<Utc>) -> Ended {
         finished_at: micros(now),
         end: End::Interrupted { guilt: Guilt::Suspect },
         error: Some(run.cause.clone()),
+        code: Some(ErrorCode::HostEnded),
         output: None,
         resources: None,
         done: Vec::new(),

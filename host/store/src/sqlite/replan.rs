@@ -1,10 +1,11 @@
 //! Moving an event to another schedule, to other instants of its own, and back into the due order.
 //!
 //! Not the verbs: `alter`, `standing`, `calendars`, `zones` and `clock` call this. What must hold: what runs now settles normally, an event
-//! has at most one row that its schedule gave, and no ordinal is given twice.
+//! has at most one row that its schedule gave and that is not followed by another, and no ordinal is given twice.
 
 use super::codec::{cause_number, instant, json, lane, micros, row, state_of};
-use super::misfire::{Claimed, run_for, skip};
+use super::misfire::{Claimed, over, run_for, skip};
+use super::overlap;
 use super::schedule::{Fresh, insert_scheduled, zone_column};
 use super::skips;
 use super::writer::Tx;
@@ -12,7 +13,7 @@ use crate::error::StoreError;
 use chrono::{DateTime, Utc};
 use rusqlite::OptionalExtension;
 use sexton_core::calendar::Calendars;
-use sexton_core::decide::late::{Found, Late, when_found};
+use sexton_core::decide::late::{Found, Late, when_found, when_found_followed, when_found_queued};
 use sexton_core::decide::{Absence, SKIPPED_MAX, SkipReason, Skips};
 use sexton_core::schedule::Rule;
 use sexton_core::{Blame, Cause, EventId, EventState, Refusal, Schedule};
@@ -66,6 +67,7 @@ impl Head {
             json(schedule)?,
             zone_column(schedule),
         ))?;
+        super::links::relink(tx, self.id, schedule)?;
         super::calendars::note_uses(tx, self.id, schedule, false)
     }
 
@@ -73,12 +75,14 @@ impl Head {
     pub(super) fn mean(&self, tx: &Tx<'_>, n: i64, at: DateTime<Utc>) -> Result<()> {
         let due_at = self.schedule.due_at(EventId(self.id), at);
         tx.conn
-            .prepare_cached("UPDATE occurrences SET scheduled_for = ?3, due_at = ?4, counted_to = NULL WHERE event = ?1 AND n = ?2")?
+            .prepare_cached(
+                "UPDATE occurrences SET scheduled_for = ?3, due_at = ?4, counted_to = NULL, first_due = NULL WHERE event = ?1 AND n = ?2",
+            )?
             .execute((self.id, n, micros(at), micros(due_at)))?;
         Ok(())
     }
 
-    fn as_claimed(&self, n: i64) -> Claimed {
+    pub(super) fn as_claimed(&self, n: i64) -> Claimed {
         Claimed { id: self.id, n, type_id: self.type_id, lane: lane(self.priority), state: self.state, last_n: self.last_n }
     }
 }
@@ -92,14 +96,18 @@ struct Given {
     counted_to: Option<i64>,
     /// Tried already, or planned by somebody else: not simply the next instant.
     is_tried: bool,
+    /// It had waited behind another.
+    was_queued: bool,
+    /// Its successor is a row of its own.
+    is_followed: bool,
 }
 
 fn given_rows(tx: &Tx<'_>, event: i64) -> Result<Vec<Given>> {
     let mut select = tx.conn.prepare_cached(
-        "SELECT n, state, scheduled_for, due_at, counted_to, cause <> ?2 OR interruptions > 0 FROM occurrences
+        "SELECT n, state, scheduled_for, due_at, counted_to, cause NOT IN (?2, ?4) OR interruptions > 0, cause = ?4, followed FROM occurrences
          WHERE event = ?1 AND by_schedule AND state <> ?3",
     )?;
-    let rows = select.query_map((event, cause_number(Cause::Schedule), row::DEAD), |row| {
+    let rows = select.query_map((event, cause_number(Cause::Schedule), row::DEAD, cause_number(Cause::Queued)), |row| {
         Ok(Given {
             n: row.get(0)?,
             state: row.get(1)?,
@@ -107,6 +115,8 @@ fn given_rows(tx: &Tx<'_>, event: i64) -> Result<Vec<Given>> {
             due_at: row.get(3)?,
             counted_to: row.get(4)?,
             is_tried: row.get(5)?,
+            was_queued: row.get(6)?,
+            is_followed: row.get(7)?,
         })
     })?;
     Ok(rows.collect::<std::result::Result<_, _>>()?)
@@ -134,11 +144,13 @@ pub(super) fn move_to(tx: &mut Tx<'_>, head: &mut Head, to: &Schedule, is_runnin
         let scheduled_for = instant(given.scheduled_for)?;
         let accounted_to = given.counted_to.map(instant).transpose()?.unwrap_or(scheduled_for).max(scheduled_for);
         // The old schedule may be what is mended here: if it cannot be asked, its own occurrence is counted.
-        let more = || head.schedule.plan(&calendars).and_then(|plan| plan.count(accounted_to, now, SKIPPED_MAX)).unwrap_or(0);
+        let count = || head.schedule.plan(&calendars).and_then(|plan| plan.count(accounted_to, now, SKIPPED_MAX)).unwrap_or(0);
+        // What came after one that is followed is its successor's.
+        let more = || if given.is_followed { 0 } else { count() };
         let stays = given.is_tried || (given.state == row::CLAIMED && is_running(given.n));
         if stays {
             skipped.add(SkipReason::Edited, more());
-            goes_on |= to.recurs();
+            goes_on |= to.recurs() && !given.is_followed;
             // If the new schedule does not recur it gives its own row, and this one belongs to the old one alone.
             tx.conn.prepare_cached("UPDATE occurrences SET by_schedule = ?3, counted_to = ?4 WHERE event = ?1 AND n = ?2")?.execute((
                 head.id,
@@ -156,13 +168,16 @@ pub(super) fn move_to(tx: &mut Tx<'_>, head: &mut Head, to: &Schedule, is_runnin
     if let (Some(at), false) = (next, goes_on) {
         head.insert_next(tx, to, at)?;
     }
-    skips::add(tx, head.id, &skipped, now)
+    skips::add(tx, head.id, &skipped, now)?;
+    // What it waited behind may have been one of those.
+    overlap::release(tx, head.id, head.state, now)?;
+    Ok(())
 }
 
 /// The first instant that a schedule gives from now on; none for manual.
 fn first_after(head: &Head, schedule: &Schedule, calendars: &Calendars, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>> {
     let first = match &schedule.rule {
-        Rule::Manual => return Ok(None),
+        Rule::Manual | Rule::Follows { .. } => return Ok(None),
         Rule::Once { when } => Some(*when).filter(|when| *when > now),
         _ => schedule.plan(calendars)?.next_after(now)?,
     };
@@ -185,13 +200,15 @@ fn first_after(head: &Head, schedule: &Schedule, calendars: &Calendars, now: Dat
 }
 
 /// Puts the rows of a paused event back into the due order. What fell due meanwhile is judged by the misfire policy, so that a return is no
-/// flood. A recurring event whose schedule gave no row (it was paused because it could not) gets its next one.
+/// flood. A recurring event whose schedule gave no row (it was paused because it could not) gets its next one; if there is none any more, the
+/// event is over once what was asked for beside its schedule is done.
 pub(super) fn resume(tx: &mut Tx<'_>, head: &mut Head, now: DateTime<Utc>) -> Result<()> {
     tx.conn.prepare_cached("UPDATE occurrences SET state = ?2 WHERE event = ?1 AND state = ?3")?.execute((
         head.id,
         row::WAITING,
         row::HELD,
     ))?;
+    overlap::release(tx, head.id, head.state, now)?;
     if !head.schedule.recurs() {
         return Ok(());
     }
@@ -204,22 +221,30 @@ pub(super) fn resume(tx: &mut Tx<'_>, head: &mut Head, now: DateTime<Utc>) -> Re
             due_at: instant(one.due_at)?,
             counted_to: one.counted_to.map(instant).transpose()?,
         };
-        match when_found(&schedule, &plan, &found, &Absence::always(SkipReason::Paused), now)? {
+        let absence = Absence::always(SkipReason::Paused);
+        let late = match one {
+            one if one.is_followed => when_found_followed(&schedule, &found, &absence, now),
+            one if one.was_queued => when_found_queued(&schedule, &plan, &found, &absence, now)?,
+            _ => when_found(&schedule, &plan, &found, &absence, now)?,
+        };
+        match late {
             Late::Run => {}
             Late::RunFor { scheduled_for, counted_to, skips } => {
                 run_for(tx, &head.as_claimed(one.n), scheduled_for, counted_to, &skips, now)?;
             }
-            Late::Skip { successor, skips } => skip(tx, &head.as_claimed(one.n), &schedule, successor, &skips, now)?,
+            Late::Skip { successor, skips } => {
+                skip(tx, &head.as_claimed(one.n), &schedule, successor, &skips, now)?;
+                overlap::release(tx, head.id, head.state, now)?;
+            }
         }
     }
     if !given.is_empty() {
         return Ok(());
     }
-    match plan.next_after(now)? {
+    let is_spent = schedule.terms.max_runs.is_some_and(|most| head.given >= i64::from(most));
+    match if is_spent { None } else { plan.next_after(now)? } {
         Some(next) => head.insert_next(tx, &schedule, next),
-        None => Err(Refusal::new("INP007", Blame::Input, format!("the schedule of event {} has no further instant", EventId(head.id)))
-            .remedy("edit its schedule, then resume it")
-            .into()),
+        None => over(tx, &head.as_claimed(0), &schedule, &Skips::default(), now),
     }
 }
 
@@ -234,6 +259,8 @@ pub(super) fn again(tx: &mut Tx<'_>, head: &mut Head, before: Option<&Calendars>
     let mut is_moved = false;
     for given in given_rows(tx, head.id)? {
         if given.is_tried
+            || given.was_queued
+            || given.is_followed
             || given.state == row::CLAIMED
             || instant(given.scheduled_for)? <= now
             || matches!(schedule.rule, Rule::After { .. })

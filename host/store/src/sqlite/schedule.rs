@@ -5,12 +5,14 @@
 
 use super::codec::{json, lane, micros, row, state_number};
 use super::failure::is_unique_violation;
+use super::unique::{self, Met, UniqueRow};
 use super::writer::Tx;
 use crate::error::{ErrorKind, StoreError};
-use crate::rows::Intention;
+use crate::rows::{Intention, Stored};
 use chrono::{DateTime, Utc};
 use rusqlite::OptionalExtension;
 use serde::Serialize;
+use sexton_core::schedule::Rule;
 use sexton_core::{Blame, EventId, EventState, Refusal, Schedule};
 
 type Result<T> = std::result::Result<T, StoreError>;
@@ -27,6 +29,9 @@ pub(super) struct EventRow {
     pub(super) tz: Option<String>,
     /// The schedule itself, if it names calendars.
     pub(super) gated: Option<Schedule>,
+    /// The schedule itself, if it follows others.
+    pub(super) follows: Option<Schedule>,
+    pub(super) unique: Option<UniqueRow>,
     pub(super) args: String,
     pub(super) key: Option<String>,
     pub(super) description: Option<String>,
@@ -51,6 +56,8 @@ impl EventRow {
             schedule: json(&wish.schedule)?,
             tz: zone_column(&wish.schedule),
             gated: is_gated(&wish.schedule).then(|| wish.schedule.clone()),
+            follows: matches!(wish.schedule.rule, Rule::Follows { .. }).then(|| wish.schedule.clone()),
+            unique: UniqueRow::of(wish)?,
             args: wish.args.get().to_owned(),
             key: wish.key.clone(),
             description: wish.description.clone(),
@@ -80,8 +87,8 @@ fn is_gated(schedule: &Schedule) -> bool {
 
 /// Why an event was not stored.
 pub(super) enum NotStored {
-    /// An open event of the type has the key.
-    KeyInUse(Refusal),
+    /// A rule of the rows: its key is in use, it is the same as another, it cannot follow what it says. Nothing of it is written.
+    Refused(Refusal),
     /// Anything else.
     Error(StoreError),
 }
@@ -101,14 +108,47 @@ impl From<rusqlite::Error> for NotStored {
 impl From<NotStored> for StoreError {
     fn from(not: NotStored) -> Self {
         match not {
-            NotStored::KeyInUse(refusal) => refusal.into(),
+            NotStored::Refused(refusal) => refusal.into(),
             NotStored::Error(error) => error,
         }
     }
 }
 
-/// Stores an event with its first occurrence.
-pub(super) fn insert(tx: &mut Tx<'_>, event: &EventRow, by: &str, now: i64) -> std::result::Result<(), NotStored> {
+/// Stores an event with its first occurrence, or finds the one that stands for it.
+pub(super) fn insert(tx: &mut Tx<'_>, event: &EventRow, by: &str, now: DateTime<Utc>) -> std::result::Result<Stored, NotStored> {
+    let first = event.first.map(|(_, due_at)| super::codec::instant(due_at)).transpose()?;
+    if event.unique.is_none() && event.follows.is_none() {
+        insert_row(tx, event, by, micros(now))?;
+        return Ok(Stored::New { next_due: first, replaced: Vec::new() });
+    }
+    require_type(tx, event)?;
+    let replaced = match event.unique.as_ref().map(|unique| unique::meet(tx, event, unique)).transpose()? {
+        Some(Met::Kept(event)) => return Ok(Stored::Kept { event }),
+        Some(Met::Free(replaced)) => replaced,
+        None => Vec::new(),
+    };
+    let links = match &event.follows {
+        Some(schedule) => super::links::check_new(tx, event.id, schedule, &replaced, now).map_err(refused_or_failed)?,
+        None => Vec::new(),
+    };
+    unique::replace(tx, &replaced, event.id, by, now)?;
+    insert_row(tx, event, by, micros(now))?;
+    if event.unique.is_some() {
+        unique::note(tx, event.id, event.unique.as_ref())?;
+    }
+    super::links::write(tx, event.id, &links)?;
+    let set_off = if links.is_empty() { None } else { super::chains::begin(tx, event.id, now)? };
+    Ok(Stored::New { next_due: first.or(set_off), replaced })
+}
+
+fn refused_or_failed(error: StoreError) -> NotStored {
+    match error.refusal {
+        Some(refusal) => NotStored::Refused(*refusal),
+        None => NotStored::Error(error),
+    }
+}
+
+fn insert_row(tx: &mut Tx<'_>, event: &EventRow, by: &str, now: i64) -> std::result::Result<(), NotStored> {
     require_type(tx, event)?;
     let n = i64::from(event.first.is_some());
     let inserted = tx
@@ -208,7 +248,7 @@ fn require_type(tx: &mut Tx<'_>, event: &EventRow) -> Result<()> {
     Ok(())
 }
 
-fn key_in_use(tx: &Tx<'_>, event: &EventRow) -> std::result::Result<NotStored, NotStored> {
+pub(super) fn key_in_use(tx: &Tx<'_>, event: &EventRow) -> std::result::Result<NotStored, NotStored> {
     let key = event.key.as_deref().unwrap_or_default();
     let Some((holder, state)) = open_event_with_key(tx, event.type_id, key)? else {
         return Err(StoreError::new(ErrorKind::Engine, format!("the event {} is stored already", EventId(event.id))).into());
@@ -218,7 +258,7 @@ fn key_in_use(tx: &Tx<'_>, event: &EventRow) -> std::result::Result<NotStored, N
             .expected("a key that no scheduled or paused event of this type has")
             .found(format!("event {}, {}", EventId(holder), if state == state_number(EventState::Paused) { "paused" } else { "scheduled" }))
             .remedy(format!("edit or cancel that event (`sexton event show {}`), or choose another key", EventId(holder)));
-    Ok(NotStored::KeyInUse(refusal))
+    Ok(NotStored::Refused(refusal))
 }
 
 /// The open event that has a key: id and state.
@@ -231,21 +271,28 @@ pub(super) fn open_event_with_key(tx: &Tx<'_>, type_id: i64, key: &str) -> Resul
     Ok(found)
 }
 
-/// Stores a batch, standing ones by their own rule, and its audit line.
-pub(super) fn schedule(tx: &mut Tx<'_>, rows: &[EventRow], by: &str, now: DateTime<Utc>) -> Result<()> {
+/// Stores a batch, standing ones by their own rule, and its audit line. Answers what became of each.
+pub(super) fn schedule(tx: &mut Tx<'_>, rows: &[EventRow], by: &str, now: DateTime<Utc>) -> Result<Vec<Stored>> {
+    let mut stored = Vec::with_capacity(rows.len());
     for event in rows {
-        if event.standing_of.is_some() {
-            super::standing::put(tx, event, by, now)?;
+        stored.push(if event.standing_of.is_some() {
+            match super::standing::put(tx, event, by, now)? {
+                id if id == event.id => Stored::New { next_due: None, replaced: Vec::new() },
+                id => Stored::Kept { event: EventId(id) },
+            }
         } else {
-            insert(tx, event, by, micros(now))?;
-        }
+            insert(tx, event, by, now)?
+        });
     }
+    let is_new = |(event, stored): &(&EventRow, &Stored)| event.standing_of.is_some() || matches!(stored, Stored::New { .. });
+    let rows: Vec<&EventRow> = rows.iter().zip(&stored).filter(is_new).map(|(event, _)| event).collect();
     let (Some(first), Some(last)) = (rows.first(), rows.last()) else {
-        return Ok(());
+        return Ok(stored);
     };
     let mut detail = serde_json::json!({ "count": rows.len(), "event_type": first.type_name });
     if rows.len() > 1 {
         detail["last"] = EventId(last.id).to_string().into();
     }
-    super::audit::add(tx, now, by, "event.schedule", &EventId(first.id).to_string(), &detail)
+    super::audit::add(tx, now, by, "event.schedule", &EventId(first.id).to_string(), &detail)?;
+    Ok(stored)
 }

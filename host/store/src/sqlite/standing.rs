@@ -33,14 +33,14 @@ struct Stored {
 /// Stores a declaration, replaces the one it differs from, or leaves it alone. Answers the event that stands for it.
 pub(super) fn put(tx: &mut Tx<'_>, declared: &EventRow, by: &str, now: DateTime<Utc>) -> Result<i64> {
     let Some(stored) = stored(tx, declared)? else {
-        insert(tx, declared, by, micros(now))?;
+        insert(tx, declared, by, now)?;
         return Ok(declared.id);
     };
     if is_same(&stored, declared, now)? {
         return Ok(stored.id);
     }
     if stored.state >= 2 {
-        insert(tx, declared, by, micros(now))?;
+        insert(tx, declared, by, now)?;
         return Ok(declared.id);
     }
     replace(tx, &stored, declared, now)?;
@@ -138,6 +138,7 @@ fn replace(tx: &mut Tx<'_>, stored: &Stored, declared: &EventRow, now: DateTime<
             declared.policy
         ],
     )?;
+    super::limits::ungate(tx, stored.id)?;
     tx.conn.execute("UPDATE occurrences SET lane = ?2 WHERE event = ?1", (stored.id, lane(declared.priority)))?;
     Ok(())
 }

@@ -6,6 +6,7 @@
 use super::codec::from_json;
 use super::writer::Tx;
 use crate::error::StoreError;
+use crate::rows::StateRow;
 use rusqlite::{Connection, OptionalExtension};
 use serde_json::Value;
 use sexton_core::{Blame, Refusal};
@@ -29,6 +30,13 @@ pub(super) fn get(conn: &Connection, plugin: &str, key: &str) -> Result<(Option<
         Some((text, version)) => Ok((Some(from_json(&text)?), version)),
         None => Ok((None, 0)),
     }
+}
+
+/// Every key, by name, without its value.
+pub(super) fn keys(conn: &Connection, plugin: &str) -> Result<Vec<StateRow>> {
+    let mut select = conn.prepare_cached("SELECT key, version, octet_length(value) FROM plugin_state WHERE plugin = ?1 ORDER BY key")?;
+    let rows = select.query_map([plugin], |row| Ok(StateRow { key: row.get(0)?, version: row.get(1)?, bytes: row.get(2)? }))?;
+    Ok(rows.collect::<std::result::Result<_, _>>()?)
 }
 
 /// Refuses what exceeds a limit that needs no look at the rows.

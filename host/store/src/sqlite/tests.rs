@@ -1,9 +1,11 @@
 //! SQLite under the conformance suite, in memory and in a file; and what only a file can show.
 
+mod batches;
 mod damaged;
 mod file;
 mod full;
 mod killed;
+mod limits;
 mod migrated;
 mod plans;
 

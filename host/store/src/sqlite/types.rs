@@ -3,7 +3,7 @@
 //! Not the registry of what is served now. What must hold: the first to publish owns a type until it is released; load
 //! order never decides.
 
-use super::codec::{from_json, instant, json, micros};
+use super::codec::{from_json, from_json_or_default, instant, json, micros};
 use super::hosts::require_current;
 use super::schedule::EventRow;
 use super::writer::Tx;
@@ -13,14 +13,14 @@ use crate::store::StandingOffer;
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, Row};
 use serde_json::{Value, json as object};
-use sexton_core::{Blame, Refusal, RetryPolicy, TypeId};
+use sexton_core::{Blame, Refusal, TypeId};
 use sha2::{Digest, Sha256};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
 /// The owner of the types built into the host.
 pub(super) const HOST: &str = "host";
-const COLUMNS: &str = "id, name, owner, args_schema, schema_digest, retry, first_seen_at";
+const COLUMNS: &str = "id, name, owner, args_schema, schema_digest, retry, first_seen_at, time_limit";
 
 /// A type on offer, as columns.
 pub(super) struct OfferRow {
@@ -28,6 +28,7 @@ pub(super) struct OfferRow {
     pub(super) args_schema: String,
     pub(super) schema_digest: String,
     pub(super) retry: Option<String>,
+    pub(super) time_limit: Option<String>,
 }
 
 /// A declared event: its type's name and its columns, but for the type's number.
@@ -57,21 +58,25 @@ impl Batch {
         Ok(Self {
             plugin: plugin.to_owned(),
             generation,
-            offers: offers
-                .iter()
-                .map(|offer| offer_row(&offer.event_type, &offer.args_schema, offer.retry.as_ref()))
-                .collect::<Result<_>>()?,
+            offers: offers.iter().map(offer_row).collect::<Result<_>>()?,
             standing: declared.collect::<Result<_>>()?,
         })
     }
 }
 
 /// The columns of an offer.
-fn offer_row(name: &str, schema: &Value, retry: Option<&RetryPolicy>) -> Result<OfferRow> {
-    let args_schema = json(&sorted(schema))?;
+fn offer_row(offer: &Offer) -> Result<OfferRow> {
+    let args_schema = json(&sorted(&offer.args_schema))?;
     let digest = Sha256::digest(args_schema.as_bytes());
     let schema_digest = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(OfferRow { name: name.to_owned(), args_schema, schema_digest, retry: retry.map(json).transpose()? })
+    let time_limit = if offer.time_limit.is_default() { None } else { Some(json(&offer.time_limit)?) };
+    Ok(OfferRow {
+        name: offer.event_type.clone(),
+        args_schema,
+        schema_digest,
+        retry: offer.retry.as_ref().map(json).transpose()?,
+        time_limit,
+    })
 }
 
 /// Canonical: members by name, at every depth, whatever order the map type keeps.
@@ -121,11 +126,13 @@ fn publish_type(tx: &Tx<'_>, plugin: &str, offer: &OfferRow, now: DateTime<Utc>)
     }
     tx.conn
         .prepare_cached(
-            "INSERT INTO event_types (name, owner, args_schema, schema_digest, retry, first_seen_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+            "INSERT INTO event_types (name, owner, args_schema, schema_digest, retry, first_seen_at, time_limit)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
              ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, args_schema = excluded.args_schema,
-                                              schema_digest = excluded.schema_digest, retry = excluded.retry",
+                                              schema_digest = excluded.schema_digest, retry = excluded.retry,
+                                              time_limit = excluded.time_limit",
         )?
-        .execute((&offer.name, plugin, &offer.args_schema, &offer.schema_digest, &offer.retry, micros(now)))?;
+        .execute((&offer.name, plugin, &offer.args_schema, &offer.schema_digest, &offer.retry, micros(now), &offer.time_limit))?;
     by_name(tx.conn, &offer.name)?.ok_or_else(|| unknown(&offer.name).into())
 }
 
@@ -157,7 +164,7 @@ fn unknown(event_type: &str) -> Refusal {
 }
 
 fn decode(row: &Row<'_>) -> Result<TypeRow> {
-    let (schema, retry): (String, Option<String>) = (row.get(3)?, row.get(5)?);
+    let (schema, retry, time_limit): (String, Option<String>, Option<String>) = (row.get(3)?, row.get(5)?, row.get(7)?);
     Ok(TypeRow {
         id: TypeId(row.get(0)?),
         event_type: row.get(1)?,
@@ -165,6 +172,7 @@ fn decode(row: &Row<'_>) -> Result<TypeRow> {
         args_schema: from_json(&schema)?,
         schema_digest: row.get(4)?,
         retry: retry.as_deref().map(from_json).transpose()?,
+        time_limit: from_json_or_default(time_limit.as_deref())?,
         first_seen_at: instant(row.get(6)?)?,
     })
 }

@@ -44,9 +44,9 @@ fn hold_one(tx: &mut Tx<'_>, of: &Unreadable, at: DateTime<Utc>) -> Result<()> {
     if is(EventState::Cancelled) {
         tx.conn.execute("DELETE FROM occurrences WHERE event = ?1 AND n = ?2", (of.event, of.n))?;
     } else if is(EventState::Scheduled) || is(EventState::Paused) {
-        set_row(tx, of, row::HELD, None)?;
+        set_row(tx, of, row::HELD, None, at)?;
     } else {
-        set_row(tx, of, row::DEAD, Some(&of.why))?;
+        set_row(tx, of, row::DEAD, Some(&of.why), at)?;
         tx.hot.deltas.add(type_id, DEAD_LETTERS, 1);
     }
     if is(EventState::Scheduled) {
@@ -57,16 +57,19 @@ fn hold_one(tx: &mut Tx<'_>, of: &Unreadable, at: DateTime<Utc>) -> Result<()> {
     Ok(())
 }
 
-fn set_row(tx: &Tx<'_>, of: &Unreadable, to: i64, dead: Option<&str>) -> Result<()> {
+fn set_row(tx: &Tx<'_>, of: &Unreadable, to: i64, dead: Option<&str>, at: DateTime<Utc>) -> Result<()> {
     tx.conn.execute(
-        "UPDATE occurrences SET state = ?3, dead = ?4, host = NULL, token = NULL WHERE event = ?1 AND n = ?2",
-        (of.event, of.n, to, dead),
+        "UPDATE occurrences SET state = ?3, dead = ?4, dead_at = ?5, host = NULL, token = NULL WHERE event = ?1 AND n = ?2",
+        (of.event, of.n, to, dead, dead.map(|_| micros(at))),
     )?;
     Ok(())
 }
 
 fn pause(tx: &mut Tx<'_>, of: &Unreadable, type_id: i64, at: DateTime<Utc>) -> Result<()> {
-    tx.conn.execute("UPDATE occurrences SET state = ?2 WHERE event = ?1 AND state = ?3", (of.event, row::HELD, row::WAITING))?;
+    tx.conn.execute(
+        "UPDATE occurrences SET state = ?2 WHERE event = ?1 AND state IN (?3, ?4)",
+        (of.event, row::HELD, row::WAITING, row::GATED),
+    )?;
     tx.conn.execute(
         "UPDATE events SET state = ?2, reason = ?3, updated_at = ?4 WHERE id = ?1",
         (of.event, state_number(EventState::Paused), &of.why, micros(at)),

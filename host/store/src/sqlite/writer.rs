@@ -49,6 +49,8 @@ pub(super) struct Hot {
     pub(super) builds: HashMap<Arc<Build>, i64>,
     /// The calendars, once somebody asked for them.
     pub(super) calendars: Option<Arc<Calendars>>,
+    /// Whether there is any limit, once somebody asked.
+    pub(super) limited: Option<bool>,
 }
 
 impl Hot {
@@ -56,6 +58,7 @@ impl Hot {
         self.types.clear();
         self.builds.clear();
         self.calendars = None;
+        self.limited = None;
     }
 }
 

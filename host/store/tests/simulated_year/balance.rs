@@ -70,7 +70,12 @@ pub fn strike(seed: u64, year: &Year) -> String {
 
 fn balance(seed: u64, year: &Year, part: &Part) -> Line {
     let store = &year.tower.store;
-    let event = store.event(part.id).expect("read").expect("there");
+    let mut event = store.event(part.id).expect("read").expect("there");
+    // What an operator asked for in vain is counted with the rest, and was owed by no schedule.
+    event.skipped -= part.refused;
+    if let Some(overlaps) = event.skips.get_mut(&SkipReason::Overlap) {
+        *overlaps -= part.refused;
+    }
     let runs = runs(store, part);
     let seen = Seen::of(year, part, &runs);
     let owed = (part.schedule.kind() != "after").then(|| part.ledger.owed(&part.schedule, &year.tower.calendars, year.tower.wall));

@@ -111,6 +111,7 @@ impl Tower {
             finished_at: self.wall,
             end,
             error: None,
+            code: None,
             output: None,
             resources: Vec::new(),
             plugin: "bells".to_owned(),

@@ -20,6 +20,8 @@ pub struct Part {
     pub interrupted: HashSet<i64>,
     /// Occurrences of the schedule that ended, each with the instant it was run for.
     pub ended: HashMap<i64, Instant>,
+    /// Run-nows that were refused and counted, because something of it was going.
+    pub refused: i64,
     /// Extras that ended.
     pub extras_ended: HashSet<i64>,
     /// Which occurrence started for an instant.
@@ -43,6 +45,7 @@ impl Part {
             extras: HashSet::new(),
             interrupted: HashSet::new(),
             ended: HashMap::new(),
+            refused: 0,
             extras_ended: HashSet::new(),
             started: HashMap::new(),
             is_rewound: false,

@@ -13,7 +13,7 @@ use serde_json::json;
 use sexton_core::calendar::Calendars;
 use sexton_core::decide::late::{Found, GRACE, Late, when_found};
 use sexton_core::decide::{Absence, SkipReason};
-use sexton_core::{Cause, EventId, EventState, Occurrence, TypeId};
+use sexton_core::{Cause, EventId, EventState, Occurrence, TimeLimit, TypeId};
 use sexton_store::Store;
 use sexton_store::rows::{Aborted, Actor, Lease, Misfired, Offer};
 use sexton_store::sqlite::Sqlite;
@@ -56,7 +56,8 @@ impl Tower {
         let mut types = Vec::new();
         for (plugin, event_type) in ["bells", "doors"].into_iter().zip(TYPES) {
             let generation = store.new_generation(plugin, "d1", wall).expect("a generation");
-            let offer = Offer { event_type: event_type.to_owned(), args_schema: json!({ "type": "object" }), retry: None };
+            let (args_schema, time_limit) = (json!({ "type": "object" }), TimeLimit::default());
+            let offer = Offer { event_type: event_type.to_owned(), args_schema, retry: None, time_limit };
             types.extend(
                 store.publish(&lease, plugin, generation, &[offer], &[], &by(), wall).expect("published").into_iter().map(|row| row.id),
             );

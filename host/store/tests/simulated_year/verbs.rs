@@ -98,7 +98,17 @@ impl Tower {
             return false;
         }
         let (before, next) = (self.rows(at), self.given(at).map(|given| given.meant));
-        self.alter(at, &Change::RunNow);
+        let part = &self.parts[at];
+        let asked = self.store.alter(&self.lease, id, &Change::RunNow, &self.running_of(part), &by(), self.wall);
+        if let Err(refused) = asked {
+            // Something of it is going: this one is counted, and no occurrence of the schedule.
+            assert_eq!(refused.refusal.as_ref().map(|refusal| refusal.code.as_str()), Some("INP029"), "{refused}");
+            assert_eq!(self.rows(at), before, "a refused one leaves no row");
+            let wall = self.wall;
+            self.parts[at].refused += 1;
+            self.parts[at].note(wall, "run-now refused");
+            return true;
+        }
         self.take_extras(at, &before, "run-now");
         assert_eq!(self.given(at).map(|given| given.meant), next, "a run-now leaves the next time alone");
         true

@@ -24,7 +24,7 @@ fn fill(ground: &Ground) -> Vec<EventId> {
     for _ in 0..10_000 {
         let batch = batch(ground);
         match ground.store.schedule(&ground.lease, &batch, &tester(), at(0)) {
-            Ok(()) => acknowledged.extend(batch.iter().map(|intention| intention.id)),
+            Ok(_) => acknowledged.extend(batch.iter().map(|intention| intention.id)),
             Err(error) => {
                 assert_eq!(error.kind, ErrorKind::Full, "{error}");
                 assert!(error.is_retryable());
