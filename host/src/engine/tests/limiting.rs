@@ -137,14 +137,17 @@ fn within_a_type_priority_comes_first_and_waiting_counts_against_it() {
     rig.schedule(event("a.hold", once(in_ms(0))));
     generation.until("the room is taken", |seen| seen.ran.len() == 1);
     let ago = |seconds: i64| Schedule::once(clock::now() - chrono::TimeDelta::seconds(seconds));
-    let wishes = [("low", -5, 0), ("plain", 0, 0), ("high", 5, 0), ("old", 0, 360), ("older", -5, 900)];
-    for (name, priority, waited) in wishes {
-        rig.schedule(NewEvent { priority, description: Some(name.into()), ..event("a.a", ago(waited)) });
-    }
     let of = rig.registry.now().types["a.a"].id;
-    until("all are claimed", || rig.store.next_due(&[of]).unwrap().is_none());
+    let wishes = [("low", -5, 0), ("plain", 0, 0), ("high", 5, 0), ("old", 0, 360), ("older", -5, 900)];
+    // The last one is claimed when what was claimed before it has come to the scheduler.
+    for some in [&wishes[..], &[("last", -50, 0)]] {
+        for (name, priority, waited) in some {
+            rig.schedule(NewEvent { priority: *priority, description: Some((*name).into()), ..event("a.a", ago(*waited)) });
+        }
+        until("all are claimed", || rig.store.next_due(&[of]).unwrap().is_none());
+    }
     generation.release();
-    until("all ran", || done(&rig) == 6);
+    until("all ran", || done(&rig) == 7);
     let order: Vec<String> = generation.ran().into_iter().filter_map(|order| order.description).collect();
-    assert_eq!(order, ["older", "old", "high", "plain", "low"]);
+    assert_eq!(order, ["older", "old", "high", "plain", "low", "last"]);
 }
